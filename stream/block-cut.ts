@@ -19,18 +19,37 @@ export function canMerge(block: BlockHeader, next: BlockHeader): boolean {
 }
 
 /** One block of the records of all, under the first one's id. The caller has asked canMerge of each pair. */
-export function mergeBlocks(blocks: readonly Uint8Array[], digest: Digest, codecs: readonly Codec[] = []): Uint8Array {
+export function mergeBlocks(
+  blocks: readonly Uint8Array[],
+  digest: Digest,
+  codecs: readonly Codec[] = [],
+): Uint8Array {
   const parts = blocks.map((block) => decodeBlock(block, digest, codecs));
   const first = parts[0];
   if (first === undefined || parts.length === 1) return blocks[0] ?? new Uint8Array();
-  return encodeBlock(first.header, parts.flatMap((part) => part.records), digest, codecOf(first, codecs));
+  return encodeBlock(
+    first.header,
+    parts.flatMap((part) => part.records),
+    digest,
+    codecOf(first, codecs),
+  );
 }
 
 /** The records from `index` on as a block of their own; what a lane still lacks of a resent block. */
-export function sliceBlock(block: Uint8Array, index: number, digest: Digest, codecs: readonly Codec[] = []): Uint8Array {
+export function sliceBlock(
+  block: Uint8Array,
+  index: number,
+  digest: Digest,
+  codecs: readonly Codec[] = [],
+): Uint8Array {
   const { header, records } = decodeBlock(block, digest, codecs, index);
   const frame = { ...header, firstOrdinal: header.firstOrdinal + BigInt(index) };
-  return encodeBlock(frame, records, digest, codecs.find((codec) => codec.id === header.codec));
+  return encodeBlock(
+    frame,
+    records,
+    digest,
+    codecs.find((codec) => codec.id === header.codec),
+  );
 }
 
 /** The run that wrote the block: what tells a resend from re-used ordinals. */

@@ -73,7 +73,8 @@ export function parseHeader(block: Uint8Array): ParsedHeader {
   const view = viewOf(block);
   if (view.getUint32(0, true) !== BLOCK_MAGIC) throw malformed('it does not start with the magic "TRB1"');
   const version = view.getUint8(8);
-  if (version !== BLOCK_VERSION) throw malformed(`version ${version} is unknown; this program reads version 1`);
+  if (version !== BLOCK_VERSION)
+    throw malformed(`version ${version} is unknown; this program reads version 1`);
   if (view.getUint8(10) !== 0 || view.getUint8(23) !== 0) throw malformed('reserved bits are set');
   const recordClass = RECORD_CLASSES[view.getUint8(11)];
   if (recordClass === undefined) throw malformed(`class ${view.getUint8(11)} is unknown`);
@@ -104,12 +105,18 @@ function checkBounds(block: Uint8Array, header: ParsedHeader): void {
   if (header.recordCount === 0) throw malformed('it has no records');
   const bytesMax = header.recordCount === 1 ? STORED_BLOCK_BYTES_MAX : BLOCK_BYTES_MAX;
   if (block.length > bytesMax || header.rawLength > bytesMax) {
-    throw new TributaryError('BLOCK_TOO_LARGE', `a block of ${header.recordCount} records is at most ${bytesMax} bytes`);
+    throw new TributaryError(
+      'BLOCK_TOO_LARGE',
+      `a block of ${header.recordCount} records is at most ${bytesMax} bytes`,
+    );
   }
   if (header.codec === 0 && header.rawLength !== block.length - BLOCK_HEADER_BYTES) {
-    throw malformed(`its body has ${block.length - BLOCK_HEADER_BYTES} bytes, the header says ${header.rawLength}`);
+    throw malformed(
+      `its body has ${block.length - BLOCK_HEADER_BYTES} bytes, the header says ${header.rawLength}`,
+    );
   }
-  if (header.firstOrdinal + BigInt(header.recordCount) > TIME_MAX) throw malformed('its ordinals exceed 2^63');
+  if (header.firstOrdinal + BigInt(header.recordCount) > TIME_MAX)
+    throw malformed('its ordinals exceed 2^63');
   if (header.monotonicBaseUs > TIME_MAX) throw malformed('its monotonic base exceeds 2^63');
   if (!Number.isSafeInteger(header.wallBaseMs)) throw malformed('its wall base is out of range');
 }

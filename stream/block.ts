@@ -1,9 +1,21 @@
 // A block: many records of one lane or writer, immutable, checksummed, read from any record. It is what is
 // committed, sent and stored. Pure: time, ids and the checksum come in from outside. Format: docs/FORMAT.md.
-import { BLOCK_CHECKSUM_START, BLOCK_HEADER_BYTES, malformed, parseHeader, viewOf, writeHeader } from './block-header.ts';
+import {
+  BLOCK_CHECKSUM_START,
+  BLOCK_HEADER_BYTES,
+  malformed,
+  parseHeader,
+  viewOf,
+  writeHeader,
+} from './block-header.ts';
 import type { BlockHeader, ParsedHeader } from './block-header.ts';
 import { TributaryError, assert } from './errors.ts';
-import { BLOCK_BYTES_MAX, BLOCK_RECORDS_MAX, PARTITION_KEY_CHARACTERS_MAX, RECORD_BYTES_MAX } from './limits.ts';
+import {
+  BLOCK_BYTES_MAX,
+  BLOCK_RECORDS_MAX,
+  PARTITION_KEY_CHARACTERS_MAX,
+  RECORD_BYTES_MAX,
+} from './limits.ts';
 import type { Codec, Digest } from './ports.ts';
 import type { TimedRecord } from './record.ts';
 import { BodyReader, toZigzag, varintBytes, writeVarint } from './varint.ts';
@@ -24,7 +36,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Encodes 1..65,535 records. Throws BLOCK_TOO_LARGE or RECORD_TOO_LARGE; records are not changed or kept. */
-export function encodeBlock(frame: BlockFrame, records: readonly TimedRecord[], digest: Digest, codec?: Codec): Uint8Array {
+export function encodeBlock(
+  frame: BlockFrame,
+  records: readonly TimedRecord[],
+  digest: Digest,
+  codec?: Codec,
+): Uint8Array {
   assert(records.length >= 1 && records.length <= BLOCK_RECORDS_MAX, 'a block has 1..65,535 records');
   const raw = encodeBody(frame, records);
   const compressed = codec?.compress(raw);
@@ -32,9 +49,17 @@ export function encodeBlock(frame: BlockFrame, records: readonly TimedRecord[], 
   const body = isSmaller ? compressed : raw;
   const block = new Uint8Array(BLOCK_HEADER_BYTES + body.length);
   if (records.length > 1 && (block.length > BLOCK_BYTES_MAX || raw.length > BLOCK_BYTES_MAX)) {
-    throw new TributaryError('BLOCK_TOO_LARGE', `a block of several records is at most ${BLOCK_BYTES_MAX} bytes, this one has ${block.length}`);
+    throw new TributaryError(
+      'BLOCK_TOO_LARGE',
+      `a block of several records is at most ${BLOCK_BYTES_MAX} bytes, this one has ${block.length}`,
+    );
   }
-  writeHeader(block, { ...frame, codec: isSmaller ? (codec?.id ?? 0) : 0, recordCount: records.length, rawLength: raw.length });
+  writeHeader(block, {
+    ...frame,
+    codec: isSmaller ? (codec?.id ?? 0) : 0,
+    recordCount: records.length,
+    rawLength: raw.length,
+  });
   block.set(body, BLOCK_HEADER_BYTES);
   viewOf(block).setUint32(4, digest.crc32(block.subarray(BLOCK_CHECKSUM_START)), true);
   return block;
@@ -45,23 +70,41 @@ export function checkBlock(block: Uint8Array, digest: Digest): ParsedHeader {
   const header = parseHeader(block);
   const checksum = digest.crc32(block.subarray(BLOCK_CHECKSUM_START));
   if (checksum === header.checksum) return header;
-  throw new TributaryError('BLOCK_CHECKSUM', `the block's checksum is ${hex(checksum)}, its header says ${hex(header.checksum)}`);
+  throw new TributaryError(
+    'BLOCK_CHECKSUM',
+    `the block's checksum is ${hex(checksum)}, its header says ${hex(header.checksum)}`,
+  );
 }
 
 /**
  * Decodes records `fromIndex`.. (at most `countMax`). Data are views of the block unless it is compressed.
  * Walks the whole body when everything is asked for, so that a full decode proves every count and length.
  */
-export function decodeBlock(block: Uint8Array, digest: Digest, codecs = NO_CODECS, fromIndex = 0, countMax = BLOCK_RECORDS_MAX): Block {
+export function decodeBlock(
+  block: Uint8Array,
+  digest: Digest,
+  codecs = NO_CODECS,
+  fromIndex = 0,
+  countMax = BLOCK_RECORDS_MAX,
+): Block {
   const header = checkBlock(block, digest);
   const reader = new BodyReader(bodyOf(block, header, codecs));
   const keys = decodeDictionary(reader);
-  const records = decodeRecords(reader, header, keys, fromIndex, Math.min(header.recordCount, fromIndex + countMax));
+  const records = decodeRecords(
+    reader,
+    header,
+    keys,
+    fromIndex,
+    Math.min(header.recordCount, fromIndex + countMax),
+  );
   return { header, records };
 }
 
 /** The bytes that a record adds to a block at most; writers close a block by it. */
-export function recordBytesInBlock(record: { readonly partitionKey: string; readonly data: Uint8Array }): number {
+export function recordBytesInBlock(record: {
+  readonly partitionKey: string;
+  readonly data: Uint8Array;
+}): number {
   return record.data.length + record.partitionKey.length * 3 + 24;
 }
 
@@ -108,10 +151,15 @@ function dictionaryOf(records: readonly TimedRecord[]): Dictionary {
 function checkRecord(record: TimedRecord): void {
   const characters = record.partitionKey.length;
   if (characters < 1 || characters > PARTITION_KEY_CHARACTERS_MAX) {
-    throw malformed(`a partition key has 1..${PARTITION_KEY_CHARACTERS_MAX} characters, this one ${characters}`);
+    throw malformed(
+      `a partition key has 1..${PARTITION_KEY_CHARACTERS_MAX} characters, this one ${characters}`,
+    );
   }
   if (record.data.length <= RECORD_BYTES_MAX) return;
-  throw new TributaryError('RECORD_TOO_LARGE', `a record is at most ${RECORD_BYTES_MAX} bytes, this one has ${record.data.length}`);
+  throw new TributaryError(
+    'RECORD_TOO_LARGE',
+    `a record is at most ${RECORD_BYTES_MAX} bytes, this one has ${record.data.length}`,
+  );
 }
 
 function timeDeltas(baseUs: bigint, records: readonly TimedRecord[]): number[] {
@@ -128,7 +176,11 @@ function bodyLength(keys: Dictionary, records: readonly TimedRecord[], deltas: r
   for (const key of keys.entries) length += varintBytes(key.length) + key.length;
   records.forEach((record, index) => {
     const dataLength = record.data.length;
-    length += varintBytes(deltas[index] ?? 0) + varintBytes(keys.indexes[index] ?? 0) + varintBytes(dataLength) + dataLength;
+    length +=
+      varintBytes(deltas[index] ?? 0) +
+      varintBytes(keys.indexes[index] ?? 0) +
+      varintBytes(dataLength) +
+      dataLength;
   });
   return length;
 }
@@ -138,7 +190,10 @@ function bodyOf(block: Uint8Array, header: ParsedHeader, codecs: readonly Codec[
   if (header.codec === 0) return stored;
   const codec = codecs.find((candidate) => candidate.id === header.codec);
   if (codec !== undefined) return codec.decompress(stored, header.rawLength);
-  throw new TributaryError('CODEC_UNKNOWN', `the block is compressed with codec ${header.codec}, which this program does not have`);
+  throw new TributaryError(
+    'CODEC_UNKNOWN',
+    `the block is compressed with codec ${header.codec}, which this program does not have`,
+  );
 }
 
 function decodeDictionary(reader: BodyReader): string[] {
@@ -152,7 +207,9 @@ function decodeDictionary(reader: BodyReader): string[] {
 function decodeKey(bytes: Uint8Array): string {
   const key = utf8(bytes);
   if (key !== null && key.length >= 1 && key.length <= PARTITION_KEY_CHARACTERS_MAX) return key;
-  throw malformed(key === null ? 'a partition key is not UTF-8' : `a partition key has ${key.length} characters`);
+  throw malformed(
+    key === null ? 'a partition key is not UTF-8' : `a partition key has ${key.length} characters`,
+  );
 }
 
 function utf8(bytes: Uint8Array): string | null {
@@ -164,13 +221,20 @@ function utf8(bytes: Uint8Array): string | null {
   }
 }
 
-function decodeRecords(reader: BodyReader, header: ParsedHeader, keys: readonly string[], from: number, to: number): TimedRecord[] {
+function decodeRecords(
+  reader: BodyReader,
+  header: ParsedHeader,
+  keys: readonly string[],
+  from: number,
+  to: number,
+): TimedRecord[] {
   const records: TimedRecord[] = [];
   let monotonicUs = header.monotonicBaseUs;
   for (let index = 0; index < to; index += 1) {
     monotonicUs += BigInt(reader.zigzag());
     const partitionKey = keys[reader.varint()];
-    if (partitionKey === undefined) throw malformed(`record ${index} names a partition key that is not there`);
+    if (partitionKey === undefined)
+      throw malformed(`record ${index} names a partition key that is not there`);
     const dataLength = reader.varint();
     if (dataLength > RECORD_BYTES_MAX) throw malformed(`record ${index} has ${dataLength} bytes`);
     const data = reader.view(dataLength);

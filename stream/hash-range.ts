@@ -21,7 +21,10 @@ export function hashKeyOf(partitionKey: string, digest: Digest): bigint {
 export function parseHashKey(text: string): bigint {
   const key = /^(0|[1-9]\d{0,38})$/.test(text) ? BigInt(text) : -1n;
   if (key >= 0n && key <= HASH_KEY_MAX) return key;
-  throw new TributaryError('HASH_KEY_INVALID', `a hash key is a decimal number in [0, 2^128-1], not ${text.slice(0, 64)}`);
+  throw new TributaryError(
+    'HASH_KEY_INVALID',
+    `a hash key is a decimal number in [0, 2^128-1], not ${text.slice(0, 64)}`,
+  );
 }
 
 /** `count` ranges of equal width; the last one ends at HASH_KEY_MAX. */

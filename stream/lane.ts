@@ -36,7 +36,9 @@ export function judgeOffer(storedLast: bigint, first: bigint, last: bigint): Off
 export function commonOrdinal(ours: LaneHistory, theirs: LaneHistory): bigint {
   let common = 0n;
   for (const run of ours.runs) {
-    const same = theirs.runs.find((other) => other.run === run.run && other.firstOrdinal === run.firstOrdinal);
+    const same = theirs.runs.find(
+      (other) => other.run === run.run && other.firstOrdinal === run.firstOrdinal,
+    );
     if (same === undefined) continue;
     const end = smaller(runEnd(ours, run), runEnd(theirs, same));
     if (end > common) common = end;

@@ -149,12 +149,19 @@ export interface ShardLog {
   append(ref: ShardRef, input: AppendInput): Promise<AppendResult>;
   lane(ref: ShardRef, lane: string): Promise<LaneState | null>;
   /** Forgets blocks wholly before `position`. Rides in the next commit. Returns what was forgotten. */
-  trim(ref: ShardRef, position: Position): Promise<{ readonly blocks: number; readonly records: number; readonly bytes: number }>;
+  trim(
+    ref: ShardRef,
+    position: Position,
+  ): Promise<{ readonly blocks: number; readonly records: number; readonly bytes: number }>;
   bounds(ref: ShardRef): Promise<ShardBounds>;
   /** First position with arrival >= ms, else the next one to be written. */
   seekTime(ref: ShardRef, ms: number): Promise<Position>;
   /** From the block that holds `from`; below the trim point from the first kept block. At least one block if any. */
-  readBlocks(ref: ShardRef, from: Position, max: { readonly blocks: number; readonly bytes: number }): Promise<BlockPage>;
+  readBlocks(
+    ref: ShardRef,
+    from: Position,
+    max: { readonly blocks: number; readonly bytes: number },
+  ): Promise<BlockPage>;
   /** Gapless, ordered, without duplicates. Ends when the closed shard is delivered or the signal aborts. */
   tail(ref: ShardRef, from: Position, signal: AbortSignal): AsyncIterable<BlockPage>;
 }

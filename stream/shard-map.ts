@@ -96,8 +96,15 @@ function openAt(map: ShardMap, index: number): Shard {
   throw new TributaryError('SHARD_CLOSED', `shard ${index} is closed`);
 }
 
-function replace(map: ShardMap, parents: readonly number[], children: readonly Shard[], nowMs: number): ShardMap {
-  const kept = map.shards.map((shard) => (parents.includes(shard.index) ? { ...shard, closedAtMs: nowMs } : shard));
+function replace(
+  map: ShardMap,
+  parents: readonly number[],
+  children: readonly Shard[],
+  nowMs: number,
+): ShardMap {
+  const kept = map.shards.map((shard) =>
+    parents.includes(shard.index) ? { ...shard, closedAtMs: nowMs } : shard,
+  );
   const next = { nextIndex: map.nextIndex + children.length, shards: [...kept, ...children] };
   assertCovered(next);
   return next;
