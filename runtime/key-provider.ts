@@ -1,0 +1,83 @@
+// Where the key that seals secrets at rest comes from. Only `file` for now; the file is made at first use.
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { TributaryError } from '../stream/errors.ts';
+
+/** Seals small secrets with AES-256-GCM; `context` is authenticated, so that a value cannot be moved to another key. */
+export interface Sealer {
+  seal(plain: Uint8Array, context: string): Uint8Array;
+  /** Throws KEY_INVALID when the key is another one or the value was changed. */
+  open(sealed: Uint8Array, context: string): Uint8Array;
+}
+
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+const VERSION = 1;
+
+/** Reads the key file, or makes it with mode 0600. Throws KEY_INVALID for a wrong size or a file others may read. */
+export function openFileKey(path: string): Sealer {
+  const key = readKey(path) ?? createKey(path);
+  return {
+    seal: (plain, context) => seal(key, plain, context),
+    open: (sealed, context) => open(key, sealed, context),
+  };
+}
+
+function readKey(path: string): Uint8Array | null {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return null;
+  if ((status.mode & 0o077) !== 0) {
+    throw new TributaryError('KEY_INVALID', `key file ${path} can be read by others; run: chmod 600 ${path}`);
+  }
+  const key = readFileSync(path);
+  if (key.length === KEY_BYTES) return key;
+  throw new TributaryError(
+    'KEY_INVALID',
+    `key file ${path} has ${key.length} bytes instead of ${KEY_BYTES}; restore it from its backup`,
+  );
+}
+
+function createKey(path: string): Uint8Array {
+  const key = randomBytes(KEY_BYTES);
+  // "wx": two programs that start at once must not end up with two keys.
+  const file = openSync(path, 'wx', 0o600);
+  writeSync(file, key);
+  fsyncSync(file);
+  closeSync(file);
+  const folder = openSync(dirname(path), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+  return key;
+}
+
+function seal(key: Uint8Array, plain: Uint8Array, context: string): Uint8Array {
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce);
+  cipher.setAAD(Buffer.from(context));
+  return Buffer.concat([
+    Buffer.of(VERSION),
+    nonce,
+    cipher.update(plain),
+    cipher.final(),
+    cipher.getAuthTag(),
+  ]);
+}
+
+function open(key: Uint8Array, sealed: Uint8Array, context: string): Uint8Array {
+  const end = sealed.length - TAG_BYTES;
+  try {
+    if (sealed[0] !== VERSION || end < 1 + NONCE_BYTES) throw new RangeError('not a sealed value');
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE_BYTES));
+    decipher.setAAD(Buffer.from(context));
+    decipher.setAuthTag(sealed.subarray(end));
+    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES, end)), decipher.final()]);
+  } catch (cause) {
+    throw new TributaryError(
+      'KEY_INVALID',
+      'the key does not open this value; is it the key file of this data folder?',
+      { cause },
+    );
+  }
+}
