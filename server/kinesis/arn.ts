@@ -1,0 +1,34 @@
+// Names of streams on the wire: ARNs of this account and region, and which stream a request means.
+import { kinesisError } from './errors.ts';
+
+export interface Account {
+  /** Twelve digits. */
+  readonly accountId: string;
+  readonly region: string;
+}
+
+export function streamArn(account: Account, name: string): string {
+  return `arn:aws:kinesis:${account.region}:${account.accountId}:stream/${name}`;
+}
+
+/**
+ * The stream of StreamName and StreamARN, which must agree. An ARN of another account or region names a stream
+ * that is not here: never silently the local one of that name.
+ */
+export function streamNameOf(account: Account, input: { StreamName?: string; StreamARN?: string }): string {
+  const { StreamName: name, StreamARN: arn } = input;
+  if (arn === undefined) {
+    if (name !== undefined) return name;
+    throw kinesisError('InvalidArgumentException', 'Either StreamName or StreamARN should be provided.');
+  }
+  const [, , , region, accountId, resource = ''] = arn.split(':');
+  const named = resource.slice(resource.indexOf('/') + 1);
+  if (region !== account.region || accountId !== account.accountId) {
+    throw kinesisError(
+      'ResourceNotFoundException',
+      `Stream ${named} under account ${accountId ?? ''} not found.`,
+    );
+  }
+  if (name === undefined || name === named) return named;
+  throw kinesisError('InvalidArgumentException', 'StreamName and StreamARN do not name the same stream.');
+}

@@ -1,0 +1,55 @@
+// Streams and shards as the wire describes them.
+import { START_POSITION, afterBlock } from '../../stream/position.ts';
+import { formatSequenceNumber } from '../../stream/sequence-number.ts';
+import { openShards, shardIdOf } from '../../stream/shard-map.ts';
+import type { Shard } from '../../stream/shard-map.ts';
+import { streamArn } from './arn.ts';
+import type { KinesisContext } from './context.ts';
+import { shardRef } from './stream-row.ts';
+import type { StreamRow } from './stream-row.ts';
+
+export function describeSummary(row: StreamRow, { account }: KinesisContext): object {
+  return {
+    ...describeHead(row, account),
+    OpenShardCount: openShards(row.map).length,
+    ConsumerCount: 0,
+    MaxRecordSizeInKiB: row.maxRecordKiB,
+  };
+}
+
+export function describeHead(row: StreamRow, account: KinesisContext['account']): object {
+  return {
+    StreamName: row.name,
+    StreamARN: streamArn(account, row.name),
+    StreamStatus: row.status,
+    StreamModeDetails: { StreamMode: row.mode },
+    RetentionPeriodHours: row.retentionHours,
+    StreamCreationTimestamp: row.createdAtMs / 1000,
+    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
+    EncryptionType: 'NONE',
+  };
+}
+
+export async function describeShard(row: StreamRow, shard: Shard, { log }: KinesisContext): Promise<object> {
+  const [parent, adjacent] = shard.parents;
+  return {
+    ShardId: shardIdOf(shard.index),
+    ...(parent === undefined ? {} : { ParentShardId: shardIdOf(parent) }),
+    ...(adjacent === undefined ? {} : { AdjacentParentShardId: shardIdOf(adjacent) }),
+    HashKeyRange: hashKeyRange(shard),
+    SequenceNumberRange: {
+      // Lies below the first record whatever it is.
+      StartingSequenceNumber: formatSequenceNumber(START_POSITION, shard.index),
+      ...(shard.closedAtMs === null ? {} : { EndingSequenceNumber: await endingNumber(row, shard, log) }),
+    },
+  };
+}
+
+export function hashKeyRange({ range }: Shard): object {
+  return { StartingHashKey: range.start.toString(), EndingHashKey: range.end.toString() };
+}
+
+async function endingNumber(row: StreamRow, shard: Shard, log: KinesisContext['log']): Promise<string> {
+  const { last, next } = await log.bounds(shardRef(row, shard));
+  return formatSequenceNumber(last === null ? next : afterBlock(last), shard.index);
+}

@@ -1,0 +1,58 @@
+// GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords; data-streams.md 3.6).
+import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
+import { formatSequenceNumber } from '../../../stream/sequence-number.ts';
+import { childrenOf, shardIdOf } from '../../../stream/shard-map.ts';
+import type { StoredRecord } from '../../../storage/record-log.ts';
+import { endDryRun } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import { hashKeyRange } from '../description.ts';
+import { kinesisError } from '../errors.ts';
+import { shardRef } from '../stream-row.ts';
+import type { StreamRow } from '../stream-row.ts';
+
+export interface GetRecordsInput {
+  readonly ShardIterator: string;
+  readonly Limit?: number;
+  readonly DryRun?: boolean;
+}
+
+export async function getRecords(input: GetRecordsInput, context: KinesisContext): Promise<object> {
+  const nowMs = context.clock.wallMs();
+  const iterator = context.tokens.openIterator(input.ShardIterator, nowMs);
+  const row = context.catalog.byId(iterator.streamId);
+  const shard = row?.map.shards.find((candidate) => candidate.index === iterator.shardIndex);
+  if (row === undefined || shard === undefined) {
+    throw kinesisError(
+      'ResourceNotFoundException',
+      `The stream or shard of this iterator under account ${context.account.accountId} not found.`,
+    );
+  }
+  endDryRun(input);
+  const max = { records: input.Limit ?? READ_RECORDS_MAX, bytes: READ_BYTES_MAX };
+  const page = await context.records.read(shardRef(row, shard), iterator.position, max);
+  return {
+    Records: page.records.map((record) => wireRecord(record, shard.index)),
+    MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),
+    ...(page.closedEnd
+      ? { ChildShards: childShards(row, shard.index) }
+      : { NextShardIterator: context.tokens.sealIterator({ ...iterator, position: page.next }, nowMs) }),
+  };
+}
+
+function wireRecord(record: StoredRecord, shardIndex: number): object {
+  const { buffer, byteOffset, byteLength } = record.data;
+  return {
+    SequenceNumber: formatSequenceNumber(record.position, shardIndex),
+    ApproximateArrivalTimestamp: record.arrivalMs / 1000,
+    Data: Buffer.from(buffer, byteOffset, byteLength).toString('base64'),
+    PartitionKey: record.partitionKey,
+  };
+}
+
+function childShards(row: StreamRow, shardIndex: number): object[] {
+  return childrenOf(row.map, shardIndex).map((child) => ({
+    ShardId: shardIdOf(child.index),
+    ParentShards: child.parents.map(shardIdOf),
+    HashKeyRange: hashKeyRange(child),
+  }));
+}

@@ -1,0 +1,34 @@
+// PutRecord: one record, durable before the reply (Kinesis API, PutRecord).
+import { parseSequenceNumber } from '../../../stream/sequence-number.ts';
+import { streamNameOf } from '../arn.ts';
+import { endDryRun } from '../context.ts';
+import type { KinesisContext, StreamInput } from '../context.ts';
+import { kinesisError } from '../errors.ts';
+import { checkSize, placeOf, putToShard } from '../record-writer.ts';
+import type { PutEntry } from '../record-writer.ts';
+
+export interface PutRecordInput extends StreamInput, PutEntry {
+  readonly SequenceNumberForOrdering?: string;
+  readonly DryRun?: boolean;
+}
+
+export async function putRecord(input: PutRecordInput, context: KinesisContext): Promise<object | undefined> {
+  const row = context.catalog.get(streamNameOf(context.account, input));
+  checkSize(row, input);
+  checkOrdering(input.SequenceNumberForOrdering, row.name, context);
+  const shard = placeOf(row, input, context);
+  endDryRun(input);
+  const [placed] = await putToShard(row, shard, [input], context);
+  return placed;
+}
+
+/** Numbers of a shard always grow, so a valid one is already smaller than the next. */
+function checkOrdering(number: string | undefined, name: string, { account }: KinesisContext): void {
+  if (number === undefined) return;
+  try {
+    parseSequenceNumber(number);
+  } catch {
+    const text = `ExclusiveMinimumSequenceNumber ${number} used in PutRecord on stream ${name} under account ${account.accountId} is invalid.`;
+    throw kinesisError('InvalidArgumentException', text);
+  }
+}

@@ -1,0 +1,55 @@
+// What the server remembers of a stream: one Meta value, so that every decision about it is one key.
+import type { HashRange } from '../../stream/hash-range.ts';
+import type { ShardRef } from '../../stream/ports.ts';
+import { shardIdOf } from '../../stream/shard-map.ts';
+import type { Shard, ShardMap } from '../../stream/shard-map.ts';
+
+export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
+export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
+
+export interface StreamRow {
+  /** Never the same twice: iterators and tokens of a deleted stream do not fit one created later. */
+  readonly id: string;
+  readonly name: string;
+  readonly status: StreamStatus;
+  readonly mode: StreamMode;
+  readonly createdAtMs: number;
+  readonly retentionHours: number;
+  readonly maxRecordKiB: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly map: ShardMap;
+}
+
+const VERSION = 1;
+
+export function encodeStreamRow(row: StreamRow): Uint8Array {
+  const shards = row.map.shards.map((shard) => ({
+    ...shard,
+    range: [shard.range.start.toString(), shard.range.end.toString()],
+  }));
+  return Buffer.from(JSON.stringify({ version: VERSION, ...row, map: { ...row.map, shards } }));
+}
+
+/** Reads what encodeStreamRow wrote; rows come from our own disk only. */
+export function decodeStreamRow(value: Uint8Array): StreamRow {
+  const { version: _version, map, ...row } = JSON.parse(Buffer.from(value).toString('utf8')) as StoredRow;
+  const shards = map.shards.map((shard) => ({ ...shard, range: rangeOf(shard.range) }));
+  return { ...row, map: { ...map, shards } };
+}
+
+export function shardRef(row: StreamRow, shard: Shard): ShardRef {
+  return { streamId: row.id, shardId: shardIdOf(shard.index) };
+}
+
+interface StoredRow extends Omit<StreamRow, 'map'> {
+  readonly version: number;
+  readonly map: { readonly nextIndex: number; readonly shards: readonly StoredShard[] };
+}
+
+interface StoredShard extends Omit<Shard, 'range'> {
+  readonly range: readonly [string, string];
+}
+
+function rangeOf([start, end]: readonly [string, string]): HashRange {
+  return { start: BigInt(start), end: BigInt(end) };
+}
