@@ -61,7 +61,7 @@ export class StreamCatalog {
       const row = decodeStreamRow(value);
       catalog.#streams.set(row.name, { row, revision });
     }
-    for (const held of [...catalog.#streams.values()]) {
+    for (const held of catalog.#streams.values()) {
       if (held.row.status === 'CREATING') await catalog.#finishCreate(held);
       if (held.row.status === 'DELETING') await catalog.#finishDelete(held);
     }
