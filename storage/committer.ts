@@ -190,10 +190,11 @@ class OpenBatch implements Batch {
 
 /** The engine hides the disk's error in a promise that rejects. */
 async function rootCause(error: unknown): Promise<unknown> {
-  const hidden = typeof error === 'object' && error !== null && 'commitError' in error ? error.commitError : undefined;
+  const hidden =
+    typeof error === 'object' && error !== null && 'commitError' in error ? error.commitError : undefined;
   if (hidden === undefined) return error;
   try {
-    await hidden;
+    await (hidden as Promise<unknown>);
     return error;
   } catch (cause) {
     return cause;
@@ -204,9 +205,17 @@ function storageError(cause: unknown): TributaryError {
   if (isTributaryError(cause)) return cause;
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
   if (code === 28 || code === 'ENOSPC') {
-    return new TributaryError('STORAGE_FULL', 'the disk is full: nothing was written; make room and try again', { cause });
+    return new TributaryError(
+      'STORAGE_FULL',
+      'the disk is full: nothing was written; make room and try again',
+      { cause },
+    );
   }
-  return new TributaryError('STORAGE_FAILED', 'the disk failed: nothing more is acknowledged; restart to recover', { cause });
+  return new TributaryError(
+    'STORAGE_FAILED',
+    'the disk failed: nothing more is acknowledged; restart to recover',
+    { cause },
+  );
 }
 
 function idOf(key: Uint8Array): string {

@@ -131,7 +131,11 @@ export class LmdbMeta implements Meta {
     const stored = batch.get(this.#table, storedKey(key));
     const revision = stored === undefined ? 'absent' : decodeEntry(stored).revision;
     if (revision === expected) return;
-    throw new TributaryError('META_CONFLICT', `${key} is at revision ${revision}, not ${expected}; read it again`, { details: { revision } });
+    throw new TributaryError(
+      'META_CONFLICT',
+      `${key} is at revision ${revision}, not ${expected}; read it again`,
+      { details: { revision } },
+    );
   }
 }
 
@@ -159,5 +163,9 @@ function encodeEntry(key: string, value: Uint8Array, revision: bigint): Uint8Arr
 function decodeEntry(stored: Uint8Array): MetaEntry {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   const end = HEAD_BYTES + bytes.readUInt16BE(8);
-  return { key: bytes.toString('utf8', HEAD_BYTES, end), value: bytes.subarray(end), revision: bytes.readBigUInt64BE() };
+  return {
+    key: bytes.toString('utf8', HEAD_BYTES, end),
+    value: bytes.subarray(end),
+    revision: bytes.readBigUInt64BE(),
+  };
 }

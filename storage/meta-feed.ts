@@ -26,7 +26,10 @@ export class MetaFeed {
     while (!signal.aborted) {
       const change = this.#signal.next();
       if (seen < this.#base) {
-        throw new TributaryError('WATCH_EXPIRED', `changes after revision ${seen} are forgotten; list and watch again`);
+        throw new TributaryError(
+          'WATCH_EXPIRED',
+          `changes after revision ${seen} are forgotten; list and watch again`,
+        );
       }
       const events = this.#ring.filter((event) => event.revision > seen);
       for (const event of events) {

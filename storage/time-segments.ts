@@ -23,7 +23,11 @@ export function nextArrival(lastMs: number | null, nowMs: number, commit: bigint
 }
 
 /** The arrival that retention goes by: no later than the start of the segment behind it. */
-export function effectiveArrival(segments: readonly TimeSegment[], commit: bigint, arrivalMs: number): number {
+export function effectiveArrival(
+  segments: readonly TimeSegment[],
+  commit: bigint,
+  arrivalMs: number,
+): number {
   const next = segments.find((segment) => segment.commit > commit);
   return next === undefined ? arrivalMs : Math.min(arrivalMs, next.startMs);
 }

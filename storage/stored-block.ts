@@ -1,0 +1,42 @@
+// The envelope around a block in an engine: what only the engine knows of it.
+import { assert } from '../stream/errors.ts';
+
+export interface Envelope {
+  readonly recordCount: number;
+  readonly arrivalMs: number;
+  /** Of the shard, up to and including this block. */
+  readonly cumulativeRecords: number;
+  readonly cumulativeBytes: number;
+}
+
+const VERSION = 1;
+const ENVELOPE_BYTES = 32;
+
+export function wrapBlock(envelope: Envelope, block: Uint8Array): Uint8Array {
+  const stored = Buffer.allocUnsafe(ENVELOPE_BYTES + block.length);
+  stored.writeUInt32BE(VERSION << 24, 0);
+  stored.writeUInt32BE(envelope.recordCount, 4);
+  stored.writeDoubleBE(envelope.arrivalMs, 8);
+  stored.writeDoubleBE(envelope.cumulativeRecords, 16);
+  stored.writeDoubleBE(envelope.cumulativeBytes, 24);
+  stored.set(block, ENVELOPE_BYTES);
+  return stored;
+}
+
+export function readEnvelope(stored: Uint8Array): Envelope {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  assert(
+    bytes.length > ENVELOPE_BYTES && bytes[0] === VERSION,
+    'a stored block has an envelope of version 1',
+  );
+  return {
+    recordCount: bytes.readUInt32BE(4),
+    arrivalMs: bytes.readDoubleBE(8),
+    cumulativeRecords: bytes.readDoubleBE(16),
+    cumulativeBytes: bytes.readDoubleBE(24),
+  };
+}
+
+export function unwrapBlock(stored: Uint8Array): Uint8Array {
+  return stored.subarray(ENVELOPE_BYTES);
+}
