@@ -1,5 +1,5 @@
 // AWS Signature Version 4: signing and verifying one HTTP request, header form and presigned query form.
-// data-streams.md 3.4 is the specification; it names every message text.
+// Specification: AWS General Reference, Signature Version 4. The texts are those that AWS answers with.
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
@@ -358,7 +358,7 @@ function headersToSend(
   return headers;
 }
 
-/** Over HTTP/2 one of `host` and `:authority` is missing and a client may have signed either (3.4). */
+/** Over HTTP/2 one of `host` and `:authority` is missing and a client may have signed either. */
 function headerLookup(headers: HeaderValues): (name: string) => readonly string[] {
   const values = (name: string): readonly string[] => {
     const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
@@ -451,7 +451,7 @@ function signatureOf(accessKeyId: string, secret: string, scope: Scope, text: st
   return hmac(signingKey(accessKeyId, secret, scope), text);
 }
 
-/** Derivation costs four HMACs, five times the check itself (3.4). The secret is kept to notice its rotation. */
+/** Derivation costs four HMACs, five times the check itself. The secret is kept to notice its rotation. */
 const signingKeys = new Map<string, { readonly secret: string; readonly key: Buffer }>();
 
 function signingKey(accessKeyId: string, secret: string, scope: Scope): Buffer {

@@ -21,7 +21,7 @@ export class LmdbMeta implements Meta {
   readonly #table: MetaTable;
   readonly #system: Table;
   readonly #feed: MetaFeed;
-  readonly #lazy = new Map<string, Uint8Array>();
+  readonly #lazy = new Map<string, Uint8Array | null>();
   #revision: bigint;
 
   constructor(committer: Committer, table: MetaTable, system: Table) {
@@ -38,6 +38,7 @@ export class LmdbMeta implements Meta {
     const stored = this.#table.get(storedKey(key));
     const entry = stored === undefined ? null : decodeEntry(stored);
     if (lazy === undefined) return Promise.resolve(entry);
+    if (lazy === null) return Promise.resolve(null);
     return Promise.resolve({ key, value: lazy, revision: entry?.revision ?? 0n });
   }
 
@@ -48,8 +49,8 @@ export class LmdbMeta implements Meta {
     });
   }
 
-  putLazy(key: string, value: Uint8Array): void {
-    checkValue(key, value);
+  putLazy(key: string, value: Uint8Array | null): void {
+    if (value !== null) checkValue(key, value);
     const isStaged = this.#lazy.has(key);
     this.#lazy.set(key, value);
     if (isStaged) return;

@@ -193,7 +193,23 @@ export class LmdbShardLog implements ShardLog {
       closed: visible.closed,
       records: visible.cumulativeRecords - before.records,
       bytes: visible.cumulativeBytes - before.bytes,
+      totalRecords: visible.cumulativeRecords,
     });
+  }
+
+  seekOrdinal(ref: ShardRef, ordinal: bigint): Promise<Position> {
+    const { visible } = this.#seen(ref);
+    let low = this.#horizon(visible);
+    let high = visible.next;
+    while (low < high) {
+      const middle = (low + high) / 2n;
+      if (BigInt(this.#envelope(visible, middle).cumulativeRecords) < ordinal) low = middle + 1n;
+      else high = middle;
+    }
+    if (low >= visible.next) return Promise.resolve(toPosition(visible.epoch, visible.next, 0));
+    const { cumulativeRecords, recordCount } = this.#envelope(visible, low);
+    const before = cumulativeRecords - recordCount;
+    return Promise.resolve(toPosition(visible.epoch, low, Math.max(0, Number(ordinal) - before - 1)));
   }
 
   seekTime(ref: ShardRef, ms: number): Promise<Position> {
@@ -281,7 +297,7 @@ export class LmdbShardLog implements ShardLog {
   #judge(batch: Batch, row: ShardRow, lane: LaneAppend): LaneState | null {
     const stored = batch.get(this.#tables.lanes, laneKey(row.no, lane.lane));
     const state = stored === undefined ? null : decodeLane(stored);
-    const have = state?.last ?? 0n;
+    const have = larger(state?.last ?? 0n, lane.after ?? 0n);
     const offer = judgeOffer(have, lane.first, lane.last);
     if (offer.kind === 'next') return null;
     if (offer.kind === 'duplicate') return state;
@@ -501,6 +517,10 @@ function decodeLane(stored: Uint8Array): LaneState {
 
 function nameOf(ref: ShardRef): string {
   return `${ref.streamId}\0${ref.shardId}`;
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function smaller(a: bigint, b: bigint): bigint {

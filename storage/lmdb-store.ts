@@ -1,8 +1,8 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
-import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open } from 'lmdb';
-import type { Database, RootDatabase } from 'lmdb';
+import type { Database } from 'lmdb';
 import type { Clock, Store } from '../stream/ports.ts';
 import { Committer } from './committer.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
@@ -32,14 +32,23 @@ export function openLmdbStore(options: LmdbOptions): Promise<Store> {
   });
   syncFolder(dirname(options.path));
   const committer = new Committer();
-  const blocks = table(root, 'log');
-  const meta = new LmdbMeta(committer, table(root, 'meta'), table(root, 'system'));
-  const tables = { shards: table(root, 'shards'), lanes: table(root, 'lanes'), blocksOf: () => blocks };
+  const names = ['log', 'meta', 'system', 'shards', 'lanes'] as const;
+  const databases = names.map((name) => root.openDB<Buffer, Uint8Array>({ name, ...BINARY }));
+  const [blocks, metaTable, system, shards, lanes] = databases.map(table) as [
+    MetaTable,
+    MetaTable,
+    MetaTable,
+    MetaTable,
+    MetaTable,
+  ];
+  const meta = new LmdbMeta(committer, metaTable, system);
+  const tables = { shards, lanes, blocksOf: () => blocks };
   const log = new LmdbShardLog(committer, tables, meta, options.clock);
   log.load();
   return Promise.resolve({
     log,
     meta,
+    usage: () => ({ fileBytes: statSync(options.path).size, liveBytes: liveBytes(databases) }),
     close: async () => {
       await committer.close();
       await root.close();
@@ -47,8 +56,21 @@ export function openLmdbStore(options: LmdbOptions): Promise<Store> {
   });
 }
 
-function table(root: RootDatabase, name: string): MetaTable {
-  const database: Database<Buffer, Uint8Array> = root.openDB({ name, ...BINARY });
+/** Pages in use; what was deleted is free for the next commits and does not count. */
+function liveBytes(databases: readonly Database<Buffer, Uint8Array>[]): number {
+  return databases.reduce((sum, database) => {
+    const stats = database.getStats() as PageCounts;
+    return sum + PAGE_BYTES * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
+  }, 0);
+}
+
+interface PageCounts {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+function table(database: Database<Buffer, Uint8Array>): MetaTable {
   return {
     get: (key) => database.get(key),
     put: (key, value) => database.put(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength)),

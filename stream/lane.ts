@@ -36,21 +36,26 @@ export function judgeOffer(storedLast: bigint, first: bigint, last: bigint): Off
 export function commonOrdinal(ours: LaneHistory, theirs: LaneHistory): bigint {
   let common = 0n;
   for (const run of ours.runs) {
-    const same = theirs.runs.find(
-      (other) => other.run === run.run && other.firstOrdinal === run.firstOrdinal,
-    );
+    const same = theirs.runs.find((other) => other.run === run.run);
     if (same === undefined) continue;
     const end = smaller(runEnd(ours, run), runEnd(theirs, same));
-    if (end > common) common = end;
+    // A side that lost the start of a run knows it from a later ordinal on.
+    if (end >= run.firstOrdinal && end >= same.firstOrdinal && end > common) common = end;
   }
   return common;
 }
 
-/** The history after records first.. of `run` up to `last`. The oldest runs are forgotten beyond the bound. */
-export function extendHistory(history: LaneHistory, run: string, first: bigint, last: bigint): LaneHistory {
+/** The history after records first.. of `run` up to `last`. The oldest runs are forgotten beyond `runsMax`. */
+export function extendHistory(
+  history: LaneHistory,
+  run: string,
+  first: bigint,
+  last: bigint,
+  runsMax = LANE_RUNS_MAX,
+): LaneHistory {
   const newest = history.runs.at(-1);
   const runs = newest?.run === run ? history.runs : [...history.runs, { run, firstOrdinal: first }];
-  return { last, runs: runs.slice(-LANE_RUNS_MAX) };
+  return { last, runs: runs.slice(-runsMax) };
 }
 
 /** Run that wrote an ordinal, undefined when it is not remembered. */

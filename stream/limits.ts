@@ -19,8 +19,10 @@ export const PARTITION_KEY_CHARACTERS_MAX = 256;
 export const PARTITION_KEY_BYTES_MAX = 3 * PARTITION_KEY_CHARACTERS_MAX;
 /** Opaque state a lane keeps beside its last ordinal. */
 export const LANE_TAG_BYTES_MAX = 4 * KIB;
-/** Runs a lane remembers; older ones are merged into the oldest kept. */
+/** Runs the server remembers of a lane: the newest, by which it is compared with the gateway's. */
 export const LANE_RUNS_MAX = 64;
+/** Runs a gateway remembers of a lane: one for each start that wrote to it, far more than an outage has. */
+export const GATEWAY_LANE_RUNS_MAX = 4_096;
 export const META_KEY_BYTES_MAX = 512;
 export const META_VALUE_BYTES_MAX = 8 * MIB;
 /** Changes a watcher may fall behind before it must start over. */

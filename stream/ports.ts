@@ -68,6 +68,8 @@ export interface LaneAppend {
   readonly first: bigint;
   readonly last: bigint;
   readonly tag: Uint8Array;
+  /** Ordinals up to here are lost to the writer: the lane is judged as if it ended here, or later if it does. */
+  readonly after?: bigint;
 }
 
 export interface AppendInput {
@@ -122,11 +124,15 @@ export interface ShardBounds {
   /** Kept records and block bytes. */
   readonly records: number;
   readonly bytes: number;
+  /** Records ever appended, kept or not: in a log that numbers its records, the ordinal of the last one. */
+  readonly totalRecords: number;
 }
 
 export interface ShardOptions {
   /** Milliseconds since arrival; Infinity keeps until trimmed. */
   readonly retentionMs: number;
+  /** Name of the stream for people; verification counts by it. Default: the stream's id. */
+  readonly streamName?: string;
   /** Every position of the new shard is greater than this. */
   readonly after?: Position;
   /** Lanes continued from closed parents. */
@@ -156,6 +162,8 @@ export interface ShardLog {
   bounds(ref: ShardRef): Promise<ShardBounds>;
   /** First position with arrival >= ms, else the next one to be written. */
   seekTime(ref: ShardRef, ms: number): Promise<Position>;
+  /** Position of the ordinal-th record ever appended (from 1): the first kept one when it is trimmed, else the next one to be written. */
+  seekOrdinal(ref: ShardRef, ordinal: bigint): Promise<Position>;
   /** From the block that holds `from`; below the trim point from the first kept block. At least one block if any. */
   readBlocks(
     ref: ShardRef,
@@ -188,8 +196,8 @@ export interface Meta {
   get(key: string): Promise<MetaEntry | null>;
   /** Throws META_CONFLICT when the expectation does not hold, META_VALUE_TOO_LARGE. */
   put(key: string, value: Uint8Array, expected: Expected): Promise<bigint>;
-  /** Visible at once, durable with the next commit or after a few seconds: for state that may be recomputed. */
-  putLazy(key: string, value: Uint8Array): void;
+  /** Visible at once, durable with the next commit or after a few seconds: for state that may be recomputed. null deletes. */
+  putLazy(key: string, value: Uint8Array | null): void;
   del(key: string, expected: Expected): Promise<void>;
   /** In key order; not a snapshot. */
   list(prefix: string): AsyncIterable<MetaEntry>;
@@ -201,5 +209,7 @@ export interface Meta {
 export interface Store {
   readonly log: ShardLog;
   readonly meta: Meta;
+  /** Bytes of the store's file, and of them what live data take (pages in use). */
+  usage(): { readonly fileBytes: number; readonly liveBytes: number };
   close(): Promise<void>;
 }

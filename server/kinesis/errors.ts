@@ -1,4 +1,4 @@
-// The exceptions of the Kinesis service and what each means to a client (data-streams.md 2 and 3.3).
+// The exceptions of the Kinesis service and what each means to a client.
 import { ServiceError } from '../wire/service-error.ts';
 
 interface Facts {

@@ -11,7 +11,7 @@ import botocore
 
 SOURCE = pathlib.Path(botocore.__file__).parent / "data/kinesis/2013-12-02/service-2.json.gz"
 TARGET = pathlib.Path(__file__).parent / "model.ts"
-# Newer than the botocore at hand (data-streams.md section 2).
+# Newer than the botocore at hand.
 DRY_RUN = ["PutRecord", "PutRecords", "GetRecords", "GetShardIterator", "SubscribeToShard"]
 FACTS = ("min", "max", "pattern", "enum")
 

@@ -19,7 +19,7 @@ export interface CreateOptions {
 }
 
 export interface CatalogLimits {
-  /** Open shards of the account (data-streams.md 3.10). */
+  /** Open shards of the account. */
   readonly shardsMax: number;
   readonly onDemandStreamsMax: number;
 }

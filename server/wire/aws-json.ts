@@ -1,5 +1,5 @@
 // The AWS JSON protocol: from one HTTP request to one operation and back. The order of checks and every text
-// are those of data-streams.md 3.3; headers and CORS those of 3.1.
+// are those that AWS answers with.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { headersFromRaw, SigV4Error } from '../../runtime/sigv4.ts';
@@ -140,7 +140,7 @@ function serviceErrorOf(options: AwsJsonOptions, error: unknown): ServiceError |
   return options.mapError?.(error);
 }
 
-/** Never the body nor the authorization (section 6). */
+/** Never the body nor the authorization. */
 function logUnknown(exchange: Exchange, error: unknown): void {
   exchange.options.log.error('request failed', {
     requestId: exchange.headers['x-amzn-RequestId'],
@@ -266,7 +266,7 @@ function replyHeaders(options: AwsJsonOptions, request: WireRequest): Record<str
   return headers;
 }
 
-/** node:http and node:http2 add a correct Date themselves; SDKs mend their clock skew by it (3.1). */
+/** node:http and node:http2 add a correct Date themselves; SDKs mend their clock skew by it. */
 function send(exchange: Exchange, reply: Reply): void {
   if (isGone(exchange.response)) return;
   const body = Buffer.from(reply.body);

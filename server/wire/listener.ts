@@ -1,5 +1,5 @@
 // One plaintext port for HTTP/1.1 and HTTP/2 with prior knowledge, told apart by their first three bytes
-// (data-streams.md 3.1), and its closing within a bound.
+// and its closing within a bound.
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';

@@ -25,7 +25,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** Every client error is 400 (data-streams.md 3.3). */
+/** Every client error is 400. */
 export function clientError(type: string, message?: string): ServiceError {
   return new ServiceError({
     type,
@@ -44,7 +44,7 @@ export function internalFailure(): ServiceError {
   return new ServiceError({ type: 'InternalFailure', status: 500, fault: 'server', retryable: true });
 }
 
-/** SerializationException spells its key with a capital; a reply without a text has no key at all (3.3). */
+/** SerializationException spells its key with a capital; a reply without a text has no key at all. */
 export function errorBody(error: ServiceError): string {
   if (error.message === '') return JSON.stringify({ __type: error.type });
   const key = error.type === 'SerializationException' ? 'Message' : 'message';

@@ -1,5 +1,5 @@
 // Checks a parsed JSON body against a service model and copies what the model knows: first all types
-// (SerializationException), then all constraints (one ValidationException). Texts: data-streams.md 3.3.
+// (SerializationException), then all constraints (one ValidationException). The texts are those that AWS answers with.
 import { clientError, serializationError } from './service-error.ts';
 
 export type Shape =
@@ -100,7 +100,7 @@ function coerce(shapes: Shapes, shape: Shape, value: unknown): unknown {
   }
 }
 
-/** Copies the members the model has, by their own properties only: nothing inherited, no `__proto__` (section 6). */
+/** Copies the members the model has, by their own properties only: nothing inherited, no `__proto__`. */
 function coerceStructure(
   shapes: Shapes,
   shape: Extract<Shape, { type: 'structure' }>,
@@ -166,7 +166,7 @@ function coerceNumber(value: unknown, target: string, convert: (value: number) =
   return convert(value);
 }
 
-/** Node decodes bad base64 without a word, so length and alphabet are looked at first (section 6). */
+/** Node decodes bad base64 without a word, so length and alphabet are looked at first. */
 function coerceBlob(value: unknown): Uint8Array {
   if (typeof value !== 'string') throw conversionError(value, 'a Blob');
   if (value.length % 4 !== 0) {
@@ -325,7 +325,7 @@ function failures(shape: Shape, value: unknown): string[] {
   return failed;
 }
 
-/** Strings count UTF-16 units, as Java does (section 6). */
+/** Strings count UTF-16 units, as Java does. */
 function measure(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'string' || Array.isArray(value) || value instanceof Uint8Array) return value.length;

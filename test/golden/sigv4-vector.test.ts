@@ -1,4 +1,4 @@
-// The fixed vector of data-streams.md 3.4, which agrees with botocore.
+// A fixed vector that agrees with botocore.
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { canonicalRequest, signRequest } from '../../runtime/sigv4.ts';

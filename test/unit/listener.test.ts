@@ -1,4 +1,4 @@
-// One port, two protocols: the order of checks of data-streams.md 3.3, the cap, bad bytes and closing in time.
+// One port, two protocols: the order of checks, the cap, bad bytes and closing in time.
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect as http2Connect } from 'node:http2';

@@ -1,4 +1,4 @@
-// Types first, then constraints: the texts of data-streams.md 3.3 on the real model.
+// Types first, then constraints: the texts of AWS on the real model.
 import { expect, test } from 'vitest';
 import { KINESIS_MODEL } from '../../server/kinesis/model.ts';
 import { ServiceError } from '../../server/wire/service-error.ts';

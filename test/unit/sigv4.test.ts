@@ -1,4 +1,4 @@
-// Every row of the table of data-streams.md 3.4, both forms and both names of the host.
+// Every refusal, both forms and both names of the host.
 import { createHash, createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import {

@@ -1,4 +1,4 @@
-// GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords; data-streams.md 3.6).
+// GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords).
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
 import { formatSequenceNumber } from '../../../stream/sequence-number.ts';
 import { childrenOf, shardIdOf } from '../../../stream/shard-map.ts';

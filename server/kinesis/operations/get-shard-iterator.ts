@@ -1,4 +1,4 @@
-// GetShardIterator: where a reader starts (Kinesis API, GetShardIterator; data-streams.md 3.6).
+// GetShardIterator: where a reader starts (Kinesis API, GetShardIterator).
 import { START_POSITION, nextPosition } from '../../../stream/position.ts';
 import type { Position } from '../../../stream/position.ts';
 import { parseSequenceNumber } from '../../../stream/sequence-number.ts';
