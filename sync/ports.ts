@@ -19,7 +19,7 @@ export interface UplinkLane {
   readonly acknowledged: bigint;
   /** The block that holds `ordinal`, cut so that it starts there; null when nothing is there yet. */
   readBlock(ordinal: bigint): Promise<Uint8Array | null>;
-  /** Rides in the next commit: a lost acknowledgement costs a resend, not a record. */
+  /** Smaller than before when the server lost records. Rides in the next commit: losing it costs a resend. */
   acknowledge(ordinal: bigint): void;
   /** Starts a new incarnation behind `base`. Durable when resolved. */
   startIncarnation(base: bigint): Promise<void>;
@@ -35,7 +35,7 @@ export interface Backlog {
 export interface UplinkSource {
   /** Grows; never re-ordered. */
   lanes(): readonly UplinkLane[];
-  backlog(): Backlog;
+  backlog(): Promise<Backlog>;
   /** Calls back after every durable append until the returned function is called. */
   onAppended(listener: () => void): () => void;
 }
@@ -47,7 +47,8 @@ export interface GatewayIdentity {
   /** SPKI, DER. */
   readonly serverPublicKey: Uint8Array;
   readonly serverUrl: string;
-  readonly token: string;
+  /** What to present at the next hello. */
+  currentToken(): string;
   saveToken(token: string): Promise<void>;
 }
 

@@ -1,0 +1,147 @@
+// One lane of a session at the gateway: where the server stands, what is under way, and the next block to send.
+import { canMerge, mergeBlocks } from '../stream/block-cut.ts';
+import { decodeBlock } from '../stream/block.ts';
+import { parseHeader } from '../stream/block-header.ts';
+import { BLOCK_BYTES_TARGET } from '../stream/limits.ts';
+import type { Codec, Digest } from '../stream/ports.ts';
+import { fingerprintOf } from './lane-tag.ts';
+import type { UplinkLane } from './ports.ts';
+import type { ServerMessage } from './protocol.ts';
+import { decideResume } from './resume.ts';
+
+export interface InFlight {
+  readonly last: bigint;
+  readonly bytes: number;
+  /** Bytes of the session under way when it was sent, it included. */
+  readonly windowBytes: number;
+  readonly sentAtUs: bigint;
+}
+
+interface Prepared {
+  readonly block: Uint8Array;
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+type LaneState = Extract<ServerMessage, { type: 'laneState' }>;
+
+export class LaneLink {
+  readonly index: number;
+  readonly lane: UplinkLane;
+  status: 'opening' | 'ready' | 'refused' = 'opening';
+  /** Last ordinal sent in this session. */
+  sent = 0n;
+  readonly inFlight: InFlight[] = [];
+  readonly #digest: Digest;
+  readonly #codecs: readonly Codec[];
+  #prepared: Prepared | null = null;
+  #acknowledged = 0n;
+
+  constructor(index: number, lane: UplinkLane, digest: Digest, codecs: readonly Codec[]) {
+    this.index = index;
+    this.lane = lane;
+    this.#digest = digest;
+    this.#codecs = codecs;
+  }
+
+  /** Records up to here cannot be sent. */
+  get from(): bigint {
+    const evicted = this.lane.firstKept - 1n;
+    return evicted > this.lane.base ? evicted : this.lane.base;
+  }
+
+  get hasUnsent(): boolean {
+    return this.status === 'ready' && this.lane.history.last > this.sent;
+  }
+
+  /** Something between what was sent and what is kept was evicted: the server must be told. */
+  get hasGap(): boolean {
+    return this.status === 'ready' && this.sent < this.from;
+  }
+
+  openMessage(): object {
+    this.status = 'opening';
+    this.#prepared = null;
+    const { stream, class: recordClass, incarnation, base } = this.lane;
+    return { type: 'lane', lane: this.index, stream, class: recordClass, incarnation, base, from: this.from };
+  }
+
+  /** What became of the lane. After `forked` it must be opened again, under its new incarnation. */
+  async opened(state: LaneState): Promise<'ready' | 'rewound' | 'forked' | 'stale'> {
+    if (state.incarnation !== this.lane.incarnation || this.status !== 'opening') return 'stale';
+    const runs = state.runs.map(({ run, first }) => ({ run, firstOrdinal: first }));
+    const lastMatches = await this.#matches(state);
+    const resume = decideResume(this.lane.history, this.from, { last: state.last, runs, lastMatches });
+    if (resume.kind === 'fork') {
+      await this.lane.startIncarnation(resume.base);
+      return 'forked';
+    }
+    const isRewound = resume.after < this.lane.acknowledged;
+    this.sent = resume.after;
+    this.status = 'ready';
+    this.#settle(resume.after);
+    return isRewound ? 'rewound' : 'ready';
+  }
+
+  /** The next block, merged with small neighbours; null when there is none. Stays the same until it is taken. */
+  async peek(): Promise<Uint8Array | null> {
+    if (this.#prepared?.first === this.sent + 1n) return this.#prepared.block;
+    this.#prepared = await this.#prepare(this.sent + 1n);
+    return this.#prepared?.block ?? null;
+  }
+
+  /** The peeked block goes out. */
+  take(windowBytes: number, nowUs: bigint): void {
+    const taken = this.#prepared;
+    if (taken === null) return;
+    this.#prepared = null;
+    this.sent = taken.last;
+    this.inFlight.push({ last: taken.last, bytes: taken.block.length, windowBytes, sentAtUs: nowUs });
+  }
+
+  /** Blocks that `ordinal` acknowledges. */
+  acknowledged(ordinal: bigint): InFlight[] {
+    const open = this.inFlight.findIndex((block) => block.last > ordinal);
+    const done = this.inFlight.splice(0, open === -1 ? this.inFlight.length : open);
+    // A repeated block may be answered with less than is under way.
+    if (ordinal > this.#acknowledged) this.#settle(ordinal);
+    return done;
+  }
+
+  #settle(ordinal: bigint): void {
+    this.#acknowledged = ordinal;
+    this.lane.acknowledge(ordinal);
+  }
+
+  async #prepare(first: bigint): Promise<Prepared | null> {
+    const block = await this.lane.readBlock(first);
+    if (block === null) return null;
+    const header = parseHeader(block);
+    // Evicted in between: the gap is told before anything is sent.
+    if (header.firstOrdinal !== first) return null;
+    const parts = [block];
+    let bytes = block.length;
+    let newest = header;
+    while (bytes < BLOCK_BYTES_TARGET) {
+      const next = await this.lane.readBlock(newest.firstOrdinal + BigInt(newest.recordCount));
+      if (next === null) break;
+      const nextHeader = parseHeader(next);
+      if (bytes + next.length > BLOCK_BYTES_TARGET || !canMerge(newest, nextHeader)) break;
+      parts.push(next);
+      bytes += next.length;
+      newest = nextHeader;
+    }
+    const merged = mergeBlocks(parts, this.#digest, this.#codecs);
+    return { block: merged, first, last: newest.firstOrdinal + BigInt(newest.recordCount) - 1n };
+  }
+
+  /** Is the server's last record ours? True when nobody can tell. */
+  async #matches({ last, fingerprint }: LaneState): Promise<boolean> {
+    const { firstKept, history } = this.lane;
+    if (fingerprint === null || last < firstKept || last > history.last) return true;
+    const block = await this.lane.readBlock(last);
+    const record =
+      block === null ? undefined : decodeBlock(block, this.#digest, this.#codecs, 0, 1).records[0];
+    return record === undefined || fingerprintOf(record, this.#digest) === fingerprint;
+  }
+}
