@@ -1,0 +1,35 @@
+// Watches a store for the one failure nobody can go on after: a disk that failed. Every other error passes through.
+import { isTributaryError } from '../stream/errors.ts';
+import type { Store } from '../stream/ports.ts';
+
+/** The same store; `onFailed` is called once, with the first STORAGE_FAILED that any call ends in. */
+export function guardStore(store: Store, onFailed: (error: Error) => void): Store {
+  let hasFailed = false;
+  const look = (error: unknown): void => {
+    if (hasFailed || !isTributaryError(error, 'STORAGE_FAILED')) return;
+    hasFailed = true;
+    onFailed(error);
+  };
+  return {
+    log: guard(store.log, look),
+    meta: guard(store.meta, look),
+    usage: () => store.usage(),
+    close: () => store.close(),
+  };
+}
+
+function guard<T extends object>(target: T, look: (error: unknown) => void): T {
+  return new Proxy(target, {
+    get: (_target, name) => {
+      // Methods run on the object itself: its private fields are not the proxy's.
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...parameters: unknown[]): unknown => {
+        const result: unknown = Reflect.apply(member, target, parameters);
+        // The caller handles the rejection as well: this is a second look at it.
+        if (result instanceof Promise) result.catch(look);
+        return result;
+      };
+    },
+  });
+}
