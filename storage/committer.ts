@@ -1,79 +1,95 @@
 // Group commit: decisions queue up while one commit is under way, then are taken in order against the disk and each
 // other, and their writes become one transaction. Nothing is reported before it is durable.
-import { TributaryError, isTributaryError } from '../stream/errors.ts';
+import { AssertionFailure, TributaryError, isTributaryError } from '../stream/errors.ts';
+import { OpenBatch } from './batch.ts';
+import type { Decide } from './batch.ts';
 
-export interface Table {
-  get(key: Uint8Array): Uint8Array | undefined;
-  put(key: Uint8Array, value: Uint8Array): Promise<boolean>;
-  remove(key: Uint8Array): Promise<boolean>;
+export interface Engine {
+  /**
+   * Everything `write` puts, in one transaction; durable when it resolves. Rejects with STORAGE_FULL when nothing was
+   * written and writing may go on once there is room, with any other error when the store must not be trusted again.
+   * `bytes`: how much it is, about.
+   */
+  transact(write: () => readonly Promise<boolean>[], bytes: number): Promise<void>;
 }
 
-/** What a decision may see and change. Sees the writes of decisions before it. */
-export interface Batch {
-  get(table: Table, key: Uint8Array): Uint8Array | undefined;
-  put(table: Table, key: Uint8Array, value: Uint8Array): void;
-  del(table: Table, key: Uint8Array): void;
-  /** Runs when the batch is durable, before anybody is told. */
-  onDurable(effect: () => void): void;
-  /** Runs when the batch failed: takes back what the decision changed in memory. */
-  onFailed(effect: () => void): void;
+export interface CommitterOptions {
+  /** A commit that takes longer never ends: the engine loses the answer of a failed write of its root page. */
+  readonly commitMsMax: number;
+  /** Lazy changes become durable with the next commit, or after this long. */
+  readonly lazyMs: number;
 }
-
-/** Decides synchronously. Must not change anything in memory before its last throw. */
-export type Decide<T> = (batch: Batch) => T;
 
 interface Waiting {
+  /** Keeps what it throws. */
   decide(batch: OpenBatch): void;
-  resolve(): void;
+  /** The decision's result or error. */
+  settle(): void;
   reject(error: unknown): void;
 }
 
-/** Lazy changes become durable with the next commit, or after this long. */
-const LAZY_MS = 5_000;
+export const COMMIT_MS_MAX = 30_000;
+export const LAZY_MS = 5_000;
 
 export class Committer {
+  readonly #engine: Engine;
+  readonly #options: CommitterOptions;
   #queue: Waiting[] = [];
   #lazy: Decide<void>[] = [];
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopped: TributaryError | null = null;
 
-  /** Resolves with the decision's result when its writes are durable. */
+  constructor(engine: Engine, options: CommitterOptions = { commitMsMax: COMMIT_MS_MAX, lazyMs: LAZY_MS }) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  /** Why nothing is accepted any more; null while all is well. */
+  get stopped(): TributaryError | null {
+    return this.#stopped;
+  }
+
+  /**
+   * Resolves with the decision's result when its writes are durable. What a decision throws is reported no earlier: it
+   * may speak of writes of the same batch.
+   */
   submit<T>(decide: Decide<T>): Promise<T> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     return new Promise<T>((resolve, reject) => {
-      let result: { value: T } | null = null;
+      let settle = (): void => undefined;
       this.#queue.push({
         decide: (batch) => {
-          result = { value: decide(batch) };
+          settle = decided(batch, decide, resolve, reject);
         },
-        resolve: () => {
-          if (result !== null) resolve(result.value);
-        },
+        settle: () => settle(),
         reject,
       });
       this.#running ??= this.#run();
     });
   }
 
-  /** Rides in the next commit. */
+  /** Rides in the next commit. Kept until a commit takes it. */
   stage(decide: Decide<void>): void {
     this.#lazy.push(decide);
-    this.#timer ??= setTimeout(() => this.#flushLazy(), LAZY_MS).unref();
+    this.#arm();
   }
 
-  /** Commits what waits, then refuses everything. */
+  /** Commits what waits, then refuses everything. Never throws: what could not be committed was lazy or was refused. */
   async close(): Promise<void> {
-    if (this.#lazy.length > 0 && this.#stopped === null) await this.submit(() => undefined);
+    if (this.#lazy.length > 0) await this.submit(() => undefined).catch(isRefused);
     this.#stopped ??= new TributaryError('STORAGE_CLOSED', 'the store is closed');
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running;
   }
 
-  #flushLazy(): void {
-    this.#timer = null;
-    // A failure is seen by the next writer; lazy changes may be lost by definition.
-    this.submit(() => undefined).catch((error: unknown) => void error);
+  #arm(): void {
+    if (this.#stopped !== null) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      // A failure keeps the lazy changes and is seen by the next writer.
+      this.submit(() => undefined).catch(isRefused);
+    }, this.#options.lazyMs).unref();
   }
 
   async #run(): Promise<void> {
@@ -89,128 +105,72 @@ export class Committer {
     this.#queue = [];
     this.#lazy = [];
     const batch = new OpenBatch();
-    const accepted = waiting.filter((one) => decideOne(batch, one));
-    for (const decide of lazy) batch.decide(decide);
     try {
-      await batch.write();
+      for (const one of waiting) one.decide(batch);
+      for (const decide of lazy) batch.decide(decide);
+      if (!batch.isEmpty) await this.#inTime(this.#engine.transact(() => batch.write(), batch.bytes));
     } catch (error) {
       batch.failed();
       this.#lazy = [...lazy, ...this.#lazy];
-      const failure = storageError(error);
-      if (failure.code === 'STORAGE_FAILED') this.#stopped = failure;
-      for (const one of accepted) one.reject(failure);
+      this.#refuse(waiting, error);
       return;
     }
     batch.durable();
-    for (const one of accepted) one.resolve();
-  }
-}
-
-function decideOne(batch: OpenBatch, one: Waiting): boolean {
-  try {
-    batch.decide((open) => one.decide(open));
-    return true;
-  } catch (error) {
-    one.reject(error);
-    return false;
-  }
-}
-
-interface Write {
-  readonly table: Table;
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | null;
-}
-
-class OpenBatch implements Batch {
-  readonly #tables = new Map<Table, Map<string, Write>>();
-  #staged: Write[] = [];
-  #durable: (() => void)[] = [];
-  #failed: (() => void)[] = [];
-
-  /** The decision's writes count only if it does not throw. */
-  decide(decide: (batch: OpenBatch) => void): void {
-    this.#staged = [];
-    decide(this);
-    for (const write of this.#staged) this.#keep(write);
-    this.#staged = [];
+    for (const one of waiting) one.settle();
   }
 
-  get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    const id = idOf(key);
-    const staged = this.#staged.findLast((write) => write.table === table && idOf(write.key) === id);
-    const write = staged ?? this.#tables.get(table)?.get(id);
-    return write === undefined ? table.get(key) : (write.value ?? undefined);
+  #refuse(waiting: readonly Waiting[], cause: unknown): void {
+    if (cause instanceof AssertionFailure) throw cause;
+    const error = failure(cause);
+    for (const one of waiting) one.reject(error);
+    if (error.code === 'STORAGE_FULL') {
+      if (this.#lazy.length > 0) this.#arm();
+      return;
+    }
+    this.#stopped ??= error;
+    for (const one of this.#queue.splice(0)) one.reject(error);
   }
 
-  put(table: Table, key: Uint8Array, value: Uint8Array): void {
-    this.#staged.push({ table, key, value });
-  }
-
-  del(table: Table, key: Uint8Array): void {
-    this.#staged.push({ table, key, value: null });
-  }
-
-  onDurable(effect: () => void): void {
-    this.#durable.push(effect);
-  }
-
-  onFailed(effect: () => void): void {
-    this.#failed.push(effect);
-  }
-
-  durable(): void {
-    for (const effect of this.#durable) effect();
-  }
-
-  failed(): void {
-    for (const effect of this.#failed.toReversed()) effect();
-  }
-
-  /** All in one turn of the event loop: one transaction. */
-  async write(): Promise<void> {
-    const writes = [...this.#tables.values()].flatMap((table) => [...table.values()]);
-    const results = await Promise.allSettled(
-      writes.map(({ table, key, value }) => (value === null ? table.remove(key) : table.put(key, value))),
-    );
-    for (const [index, result] of results.entries()) {
-      if (result.status === 'rejected') throw await rootCause(result.reason);
-      if (!result.value && writes[index]?.value !== null) {
-        throw new TributaryError('STORAGE_FAILED', 'the engine did not take a write: a key was out of order');
-      }
+  async #inTime(commit: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | null = null;
+    const overdue = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const seconds = this.#options.commitMsMax / 1000;
+        reject(
+          new TributaryError(
+            'STORAGE_FAILED',
+            `a commit did not end in ${seconds} s: nothing more is acknowledged; restart to recover`,
+          ),
+        );
+      }, this.#options.commitMsMax);
+    });
+    try {
+      await Promise.race([commit, overdue]);
+    } finally {
+      if (timer !== null) clearTimeout(timer);
     }
   }
-
-  #keep(write: Write): void {
-    const table = this.#tables.get(write.table) ?? new Map<string, Write>();
-    this.#tables.set(write.table, table);
-    table.set(idOf(write.key), write);
-  }
 }
 
-/** The engine hides the disk's error in a promise that rejects. */
-async function rootCause(error: unknown): Promise<unknown> {
-  const hidden =
-    typeof error === 'object' && error !== null && 'commitError' in error ? error.commitError : undefined;
-  if (hidden === undefined) return error;
+/** Takes a decision; what is returned tells who asked. */
+function decided<T>(
+  batch: OpenBatch,
+  decide: Decide<T>,
+  resolve: (value: T) => void,
+  reject: (error: unknown) => void,
+): () => void {
   try {
-    await (hidden as Promise<unknown>);
-    return error;
-  } catch (cause) {
-    return cause;
+    const value = batch.decide(decide);
+    return () => resolve(value);
+  } catch (error) {
+    const isExpected = isTributaryError(error) || error instanceof AssertionFailure;
+    const reported = isExpected ? error : failure(error);
+    return () => reject(reported);
   }
 }
 
-function storageError(cause: unknown): TributaryError {
+function failure(cause: unknown): TributaryError {
   if (isTributaryError(cause)) return cause;
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
-  if (code === 28 || code === 'ENOSPC') {
-    return new TributaryError(
-      'STORAGE_FULL',
-      'the disk is full: nothing was written; make room and try again',
-      { cause },
-    );
-  }
   return new TributaryError(
     'STORAGE_FAILED',
     'the disk failed: nothing more is acknowledged; restart to recover',
@@ -218,6 +178,7 @@ function storageError(cause: unknown): TributaryError {
   );
 }
 
-function idOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
+/** Storage errors only: a bug of ours must end the process. */
+function isRefused(error: unknown): void {
+  if (!isTributaryError(error)) throw error;
 }

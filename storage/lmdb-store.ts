@@ -1,87 +1,107 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
-import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { open } from 'lmdb';
-import type { Database } from 'lmdb';
+import { setInterval } from 'node:timers';
+import { TributaryError } from '../stream/errors.ts';
 import type { Clock, Store } from '../stream/ports.ts';
-import { Committer } from './committer.ts';
+import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
+import type { Table } from './batch.ts';
+import { LmdbEngine } from './lmdb-engine.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
-import type { MetaTable } from './lmdb-meta.ts';
 import { LmdbShardLog } from './lmdb-shard-log.ts';
+import type { LogTables } from './shard-registry.ts';
+import { claimStore } from './store-owner.ts';
+
+/**
+ * `shared`: all blocks in one table, for many shards. `perShard`: a table for each, only ever appended to, which writes
+ * less to a card; at most about 1,000 shards.
+ */
+export type LmdbLayout = 'shared' | 'perShard';
 
 export interface LmdbOptions {
   /** The file; its name ends in `.mdb`. */
   readonly path: string;
   readonly clock: Clock;
+  /** Fixed when the file is made. */
+  readonly layout?: LmdbLayout;
+  /** How often what expired in idle shards is deleted. */
+  readonly sweepMs?: number;
+  readonly lazyMs?: number;
+  readonly commitMsMax?: number;
 }
 
-/** LMDB pages of 4 KiB whatever the kernel's page size is: larger ones wear a card 2.4 times as much. */
-const PAGE_BYTES = 4096;
-const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+export const FORMAT_KEY = Buffer.from('format');
+export const FORMAT_VERSION = 1;
+const SWEEP_MS = 60_000;
 
-export function openLmdbStore(options: LmdbOptions): Promise<Store> {
-  const root = open({
-    path: options.path,
-    noSubdir: true,
-    pageSize: PAGE_BYTES,
-    // With it on, the engine's documents leave open when a resolved write is on the disk.
-    overlappingSync: false,
-    maxDbs: 16,
-    maxReaders: 126,
-    ...BINARY,
+export interface StoreFormat {
+  readonly version: number;
+  readonly layout: LmdbLayout;
+}
+
+/** Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout. */
+export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
+  const engine = new LmdbEngine(options.path);
+  const committer = new Committer(engine, {
+    commitMsMax: options.commitMsMax ?? COMMIT_MS_MAX,
+    lazyMs: options.lazyMs ?? LAZY_MS,
   });
-  syncFolder(dirname(options.path));
-  const committer = new Committer();
-  const names = ['log', 'meta', 'system', 'shards', 'lanes'] as const;
-  const databases = names.map((name) => root.openDB<Buffer, Uint8Array>({ name, ...BINARY }));
-  const [blocks, metaTable, system, shards, lanes] = databases.map(table) as [
-    MetaTable,
-    MetaTable,
-    MetaTable,
-    MetaTable,
-    MetaTable,
-  ];
-  const meta = new LmdbMeta(committer, metaTable, system);
-  const tables = { shards, lanes, blocksOf: () => blocks };
-  const log = new LmdbShardLog(committer, tables, meta, options.clock);
+  try {
+    return openParts(engine, committer, options);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOptions): Store {
+  const { path, clock, layout = 'shared' } = options;
+  const system = engine.table('system');
+  const owner = engine.alone(() => {
+    checkFormat(system, path, layout);
+    return claimStore(system, path);
+  });
+  engine.fence('system', owner);
+  const meta = new LmdbMeta(committer, engine.table('meta'), system);
+  const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock);
   log.load();
-  return Promise.resolve({
+  const sweeps = setInterval(() => {
+    if (committer.stopped === null) log.sweep();
+  }, options.sweepMs ?? SWEEP_MS).unref();
+  return {
     log,
     meta,
-    usage: () => ({ fileBytes: statSync(options.path).size, liveBytes: liveBytes(databases) }),
+    usage: () => ({ fileBytes: engine.fileBytes(), liveBytes: engine.liveBytes() }),
     close: async () => {
+      clearInterval(sweeps);
+      log.close();
+      meta.close();
       await committer.close();
-      await root.close();
+      await engine.close();
     },
-  });
-}
-
-/** Pages in use; what was deleted is free for the next commits and does not count. */
-function liveBytes(databases: readonly Database<Buffer, Uint8Array>[]): number {
-  return databases.reduce((sum, database) => {
-    const stats = database.getStats() as PageCounts;
-    return sum + PAGE_BYTES * (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages);
-  }, 0);
-}
-
-interface PageCounts {
-  readonly treeBranchPageCount: number;
-  readonly treeLeafPageCount: number;
-  readonly overflowPages: number;
-}
-
-function table(database: Database<Buffer, Uint8Array>): MetaTable {
-  return {
-    get: (key) => database.get(key),
-    put: (key, value) => database.put(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength)),
-    remove: (key) => database.remove(key),
-    range: (start, limit) => [...database.getRange({ start, limit, snapshot: false })],
   };
 }
 
-/** The engine does not: without it a power cut may take the file's name. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {
+  const isPerShard = layout === 'perShard';
+  return {
+    shards: engine.table('shards'),
+    lanes: engine.table('lanes'),
+    dropped: engine.table('dropped'),
+    isPerShard,
+    blocksOf: (no) => (isPerShard ? engine.table(`log/${no}`, true) : engine.table('log')),
+  };
+}
+
+function checkFormat(system: Table, path: string, layout: LmdbLayout): void {
+  const stored = system.get(FORMAT_KEY);
+  if (stored === undefined) {
+    const format: StoreFormat = { version: FORMAT_VERSION, layout };
+    void system.put(FORMAT_KEY, Buffer.from(JSON.stringify(format)));
+    return;
+  }
+  const format = JSON.parse(Buffer.from(stored).toString()) as StoreFormat;
+  if (format.version === FORMAT_VERSION && format.layout === layout) return;
+  throw new TributaryError(
+    'CONFIG_INVALID',
+    `${path} has format ${format.version} and layout ${format.layout}; this program opens format ${FORMAT_VERSION} with layout ${layout}`,
+  );
 }

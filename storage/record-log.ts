@@ -1,10 +1,16 @@
 // Records in, records out, above any ShardLog: group commit into blocks, and reading from mid-block.
 // While one commit is under way the next one gathers, so a block holds everything that waited for its log.
 import { decodeBlock, encodeBlock, recordBytesInBlock } from '../stream/block.ts';
-import { parseHeader } from '../stream/block-header.ts';
+import { malformed, parseHeader } from '../stream/block-header.ts';
 import { TributaryError, assert } from '../stream/errors.ts';
-import { PENDING_BYTES_MAX, READ_BYTES_MAX, READ_RECORDS_MAX, RECORD_BYTES_MAX } from '../stream/limits.ts';
-import { AFTER_BLOCK_INDEX, nextPosition, positionParts, toPosition } from '../stream/position.ts';
+import {
+  PARTITION_KEY_CHARACTERS_MAX,
+  PENDING_BYTES_MAX,
+  READ_BYTES_MAX,
+  READ_RECORDS_MAX,
+  RECORD_BYTES_MAX,
+} from '../stream/limits.ts';
+import { AFTER_BLOCK_INDEX, positionParts, toPosition } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type {
   Clock,
@@ -15,23 +21,16 @@ import type {
   ShardRef,
   StoredBlock,
 } from '../stream/ports.ts';
-import { recordBytes } from '../stream/record.ts';
 import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../stream/record.ts';
-import { cutIntoBlocks } from './block-builder.ts';
+import { checkValue } from './meta-entry.ts';
+import { takeRecords } from './record-page.ts';
+import type { RecordPage, StoredRecord } from './record-page.ts';
+import { answerWaiters, batchesOf } from './record-queue.ts';
+import type { RecordBatch, RecordQueue } from './record-queue.ts';
 import type { RunIdentity } from './run-identity.ts';
+import { nameOf } from './shard-keys.ts';
 
-export interface StoredRecord extends TimedRecord {
-  readonly position: Position;
-  readonly arrivalMs: number;
-}
-
-export interface RecordPage {
-  readonly records: readonly StoredRecord[];
-  readonly next: Position;
-  /** Arrival of the first unread record, null at the tip. */
-  readonly nextArrivalMs: number | null;
-  readonly closedEnd: boolean;
-}
+export type { RecordPage, StoredRecord } from './record-page.ts';
 
 export interface WriteOptions {
   readonly class: RecordClass;
@@ -45,25 +44,6 @@ export interface RecordLogOptions {
   readonly pendingBytesMax: number;
 }
 
-interface Waiter {
-  readonly records: readonly TimedRecord[];
-  readonly with: readonly MetaChange[];
-  readonly resolve: (positions: Position[]) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Queue {
-  readonly ref: ShardRef;
-  readonly class: RecordClass;
-  readonly isLane: boolean;
-  readonly waiters: Waiter[];
-}
-
-interface Batch {
-  readonly records: readonly TimedRecord[];
-  readonly with: readonly MetaChange[];
-}
-
 const DEFAULT_OPTIONS: RecordLogOptions = { clockSync: () => 'unknown', pendingBytesMax: PENDING_BYTES_MAX };
 
 export class RecordLog {
@@ -72,10 +52,9 @@ export class RecordLog {
   readonly #clock: Clock;
   readonly #digest: Digest;
   readonly #options: RecordLogOptions;
-  #queues = new Map<string, Queue>();
+  #queues = new Map<string, RecordQueue>();
   #pendingBytes = 0;
   #draining: Promise<void> | null = null;
-  readonly #nextOrdinals = new Map<string, bigint>();
 
   constructor(log: ShardLog, identity: RunIdentity, clock: Clock, digest: Digest, options = DEFAULT_OPTIONS) {
     this.#log = log;
@@ -91,35 +70,21 @@ export class RecordLog {
   }
 
   /**
-   * Appends in order and resolves with one position per record when all are durable. Nothing of the call is stored
-   * when it throws BUSY, RECORD_TOO_LARGE, SHARD_CLOSED or STORAGE_FULL.
+   * Durable when resolved, with each record's position. One commit for everything that waits; records of one call are
+   * contiguous, in order, all or none unless they are more than one block holds. The caller leaves the data alone until
+   * then. Throws BUSY, RECORD_TOO_LARGE, META_VALUE_TOO_LARGE, SHARD_CLOSED or STORAGE_FULL.
    */
   async append(ref: ShardRef, records: readonly RecordInput[], options: WriteOptions): Promise<Position[]> {
     assert(records.length > 0, 'an append has records');
+    // What one caller does wrong must be found before its records share a block with others'.
     const bytes = records.reduce((sum, record) => sum + checkedBytes(record), 0);
-    if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#options.pendingBytesMax) {
-      throw new TributaryError(
-        'BUSY',
-        `more than ${this.#options.pendingBytesMax} bytes wait for the disk; try again`,
-      );
-    }
+    for (const { key, value } of options.with ?? []) if (value !== null) checkValue(key, value);
+    this.#checkRoom(bytes);
     const monotonicUs = this.#clock.monotonicUs();
-    const timed = records.map((record) => ({
-      partitionKey: record.partitionKey,
-      data: record.data,
-      monotonicUs,
-    }));
+    const timed = records.map(({ partitionKey, data }) => ({ partitionKey, data, monotonicUs }));
     this.#pendingBytes += bytes;
     try {
-      return await new Promise<Position[]>((resolve, reject) => {
-        this.#queueOf(ref, options).waiters.push({
-          records: timed,
-          with: options.with ?? [],
-          resolve,
-          reject,
-        });
-        this.#draining ??= this.#drain();
-      });
+      return await this.#enqueue(ref, timed, options);
     } finally {
       this.#pendingBytes -= bytes;
     }
@@ -133,25 +98,11 @@ export class RecordLog {
 
   /** At least one record when any is there, though it be larger than `bytes`. */
   async read(ref: ShardRef, from: Position, max: { records: number; bytes: number }): Promise<RecordPage> {
-    const bytesMax = Math.min(max.bytes, READ_BYTES_MAX);
-    const recordsMax = Math.min(max.records, READ_RECORDS_MAX);
-    const page = await this.#log.readBlocks(ref, from, { blocks: recordsMax, bytes: bytesMax });
-    const records: StoredRecord[] = [];
-    let bytes = 0;
-    for (const stored of page.blocks) {
-      for (const record of this.decode(stored, from, recordsMax - records.length)) {
-        bytes += recordBytes(record);
-        if (records.length > 0 && bytes > bytesMax) return partial(records, stored.arrivalMs);
-        records.push(record);
-      }
-      const last = records.at(-1);
-      if (last !== undefined && records.length === recordsMax && !endsBlock(last, stored)) {
-        return partial(records, stored.arrivalMs);
-      }
-      if (records.length === recordsMax && stored !== page.blocks.at(-1))
-        return partial(records, stored.arrivalMs);
-    }
-    return { records, next: page.next, nextArrivalMs: page.nextArrivalMs, closedEnd: page.closedEnd };
+    assert(max.records >= 1, 'a read asks for records');
+    const bytes = Math.min(max.bytes, READ_BYTES_MAX);
+    const records = Math.min(max.records, READ_RECORDS_MAX);
+    const page = await this.#log.readBlocks(ref, from, { blocks: records, bytes });
+    return takeRecords(page, { records, bytes }, (stored, countMax) => this.decode(stored, from, countMax));
   }
 
   /** The records of a stored block at or behind `from`. */
@@ -172,8 +123,21 @@ export class RecordLog {
     await this.#draining;
   }
 
-  #queueOf(ref: ShardRef, options: WriteOptions): Queue {
-    const key = `${shardKey(ref)}\0${options.class}\0${options.isLane === true}`;
+  #checkRoom(bytes: number): void {
+    const max = this.#options.pendingBytesMax;
+    if (this.#pendingBytes === 0 || this.#pendingBytes + bytes <= max) return;
+    throw new TributaryError('BUSY', `more than ${max} bytes wait for the disk; try again`);
+  }
+
+  #enqueue(ref: ShardRef, records: readonly TimedRecord[], options: WriteOptions): Promise<Position[]> {
+    return new Promise((resolve, reject) => {
+      this.#queueOf(ref, options).waiters.push({ records, with: options.with ?? [], resolve, reject });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  #queueOf(ref: ShardRef, options: WriteOptions): RecordQueue {
+    const key = `${nameOf(ref)}\0${options.class}\0${options.isLane === true}`;
     const known = this.#queues.get(key);
     if (known !== undefined) return known;
     const queue = { ref, class: options.class, isLane: options.isLane === true, waiters: [] };
@@ -187,41 +151,38 @@ export class RecordLog {
     while (this.#queues.size > 0) {
       const queues = [...this.#queues.values()];
       this.#queues = new Map();
-      await Promise.all(queues.map((queue) => this.#commit(queue)));
+      const numberings = await this.#numberings(queues);
+      // All are handed over in this one turn, so they share a commit, and a log's ordinals are given in its order.
+      await Promise.all(queues.map((queue) => this.#commit(queue, numberings.get(nameOf(queue.ref)))));
     }
     this.#draining = null;
   }
 
-  async #commit(queue: Queue): Promise<void> {
-    try {
-      const first = queue.isLane ? await this.#nextOrdinal(queue.ref) : null;
-      const batches = batchesOf(queue.waiters);
-      const positions = await this.#appendAll(queue, batches, first);
-      let at = 0;
-      for (const waiter of queue.waiters) {
-        waiter.resolve(positions.slice(at, at + waiter.records.length));
-        at += waiter.records.length;
-      }
-    } catch (error) {
-      this.#nextOrdinals.delete(shardKey(queue.ref));
-      for (const waiter of queue.waiters) waiter.reject(error);
+  async #commit(queue: RecordQueue, numbering: Numbering | undefined): Promise<void> {
+    const batches = batchesOf(queue.waiters);
+    const settled = await Promise.allSettled(
+      batches.map((batch) => this.#appendBatch(queue, batch, numbering)),
+    );
+    const failed = settled.find((result) => result.status === 'rejected');
+    if (failed === undefined) {
+      const firsts = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      answerWaiters(queue.waiters, batches, firsts);
+    } else {
+      for (const waiter of queue.waiters) waiter.reject(failed.reason);
     }
   }
 
-  async #appendAll(
-    queue: Queue,
-    batches: readonly Batch[],
-    firstOrdinal: bigint | null,
-  ): Promise<Position[]> {
-    let ordinal = firstOrdinal;
-    const results = batches.map(({ records, with: changes }) => {
-      const block = this.#encode(queue.class, records, ordinal ?? 0n);
-      if (ordinal !== null) ordinal += BigInt(records.length);
-      return this.#log.append(queue.ref, { block, recordCount: records.length, with: changes });
-    });
-    const appended = await Promise.all(results);
-    if (ordinal !== null) this.#nextOrdinals.set(shardKey(queue.ref), ordinal);
-    return appended.flatMap(({ first }, index) => positionsOf(first, batches[index]?.records.length ?? 0));
+  /** Hands one block over before the first await. */
+  async #appendBatch(
+    queue: RecordQueue,
+    batch: RecordBatch,
+    numbering: Numbering | undefined,
+  ): Promise<Position> {
+    const recordCount = batch.records.length;
+    const firstOrdinal = queue.isLane ? takeOrdinals(numbering, recordCount) : 0n;
+    const block = this.#encode(queue.class, batch.records, firstOrdinal);
+    const { first } = await this.#log.append(queue.ref, { block, recordCount, with: batch.with });
+    return first;
   }
 
   #encode(recordClass: RecordClass, records: readonly TimedRecord[], firstOrdinal: bigint): Uint8Array {
@@ -237,50 +198,49 @@ export class RecordLog {
     return encodeBlock(frame, records, this.#digest);
   }
 
-  /** Asked of the disk once, and again after a failed commit: what is stored decides, not what was tried. */
-  async #nextOrdinal(ref: ShardRef): Promise<bigint> {
-    const known = this.#nextOrdinals.get(shardKey(ref));
-    if (known !== undefined) return known;
-    const { last } = await this.#log.bounds(ref);
-    if (last === null) return 1n;
-    const page = await this.#log.readBlocks(ref, last, { blocks: 1, bytes: 1 });
-    const newest = page.blocks[0];
-    assert(newest !== undefined, 'the last block of a log can be read');
-    const header = parseHeader(newest.block);
-    return header.firstOrdinal + BigInt(header.recordCount);
+  /**
+   * Where the ordinals of each numbered log go on: behind all records ever appended to it, trimmed or not, so that none
+   * is used again. Asked anew for every commit, because what is stored decides, not what was tried.
+   */
+  async #numberings(queues: readonly RecordQueue[]): Promise<Map<string, Numbering>> {
+    const refs = new Map(queues.filter(({ isLane }) => isLane).map(({ ref }) => [nameOf(ref), ref]));
+    const numberings = new Map<string, Numbering>();
+    for (const [name, ref] of refs) {
+      try {
+        const { totalRecords } = await this.#log.bounds(ref);
+        numberings.set(name, { next: BigInt(totalRecords) + 1n, error: null });
+      } catch (error) {
+        numberings.set(name, { next: 0n, error: error as Error });
+      }
+    }
+    return numberings;
   }
 }
 
-function batchesOf(waiters: readonly Waiter[]): Batch[] {
-  const batches = cutIntoBlocks(waiters.flatMap((waiter) => waiter.records));
-  const changes = waiters.flatMap((waiter) => waiter.with);
-  // Side writes go with the last block: they must not be durable before the records they speak of.
-  return batches.map((records, index) => ({ records, with: index === batches.length - 1 ? changes : [] }));
+interface Numbering {
+  next: bigint;
+  /** Why it is not known. */
+  readonly error: Error | null;
 }
 
-function positionsOf(first: Position, count: number): Position[] {
-  const { epoch, commit } = positionParts(first);
-  return Array.from({ length: count }, (_, index) => toPosition(epoch, commit, index));
-}
-
-function partial(records: readonly StoredRecord[], nextArrivalMs: number): RecordPage {
-  const last = records.at(-1);
-  assert(last !== undefined, 'a partial page has records');
-  return { records, next: nextPosition(last.position), nextArrivalMs, closedEnd: false };
-}
-
-function endsBlock(record: StoredRecord, stored: StoredBlock): boolean {
-  return positionParts(record.position).index === stored.recordCount - 1;
+function takeOrdinals(numbering: Numbering | undefined, count: number): bigint {
+  assert(numbering !== undefined, 'a numbered log has been asked for its end');
+  if (numbering.error !== null) throw numbering.error;
+  const first = numbering.next;
+  numbering.next += BigInt(count);
+  return first;
 }
 
 function checkedBytes(record: RecordInput): number {
+  const characters = record.partitionKey.length;
+  if (characters < 1 || characters > PARTITION_KEY_CHARACTERS_MAX) {
+    throw malformed(
+      `a partition key has 1..${PARTITION_KEY_CHARACTERS_MAX} characters, this one ${characters}`,
+    );
+  }
   if (record.data.length <= RECORD_BYTES_MAX) return recordBytesInBlock(record);
   throw new TributaryError(
     'RECORD_TOO_LARGE',
     `a record is at most ${RECORD_BYTES_MAX} bytes, this one has ${record.data.length}`,
   );
-}
-
-function shardKey(ref: ShardRef): string {
-  return `${ref.streamId}\0${ref.shardId}`;
 }

@@ -9,9 +9,15 @@ export interface Envelope {
   readonly cumulativeBytes: number;
 }
 
+/** As it is read: with the length of the block inside. */
+export interface ReadEnvelope extends Envelope {
+  readonly blockBytes: number;
+}
+
 const VERSION = 1;
 const ENVELOPE_BYTES = 32;
 
+/** A copy of the block behind its envelope. */
 export function wrapBlock(envelope: Envelope, block: Uint8Array): Uint8Array {
   const stored = Buffer.allocUnsafe(ENVELOPE_BYTES + block.length);
   stored.writeUInt32BE(VERSION << 24, 0);
@@ -23,7 +29,7 @@ export function wrapBlock(envelope: Envelope, block: Uint8Array): Uint8Array {
   return stored;
 }
 
-export function readEnvelope(stored: Uint8Array): Envelope {
+export function readEnvelope(stored: Uint8Array): ReadEnvelope {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   assert(
     bytes.length > ENVELOPE_BYTES && bytes[0] === VERSION,
@@ -34,6 +40,7 @@ export function readEnvelope(stored: Uint8Array): Envelope {
     arrivalMs: bytes.readDoubleBE(8),
     cumulativeRecords: bytes.readDoubleBE(16),
     cumulativeBytes: bytes.readDoubleBE(24),
+    blockBytes: bytes.length - ENVELOPE_BYTES,
   };
 }
 

@@ -22,12 +22,24 @@ export function nextArrival(lastMs: number | null, nowMs: number, commit: bigint
   return { arrivalMs: Math.max(lastMs, nowMs), segment: null };
 }
 
-/** The arrival that retention goes by: no later than the start of the segment behind it. */
+/**
+ * The arrival that retention goes by: no later than the start of any segment behind it. So it never decreases from
+ * block to block, however often the clock was set back.
+ */
 export function effectiveArrival(
   segments: readonly TimeSegment[],
   commit: bigint,
   arrivalMs: number,
 ): number {
-  const next = segments.find((segment) => segment.commit > commit);
-  return next === undefined ? arrivalMs : Math.min(arrivalMs, next.startMs);
+  let effectiveMs = arrivalMs;
+  for (const segment of segments) {
+    if (segment.commit > commit) effectiveMs = Math.min(effectiveMs, segment.startMs);
+  }
+  return effectiveMs;
+}
+
+/** The segments that blocks from `first` on belong to. */
+export function segmentsFrom(segments: readonly TimeSegment[], first: bigint): readonly TimeSegment[] {
+  const start = segments.findLastIndex((segment) => segment.commit <= first);
+  return start <= 0 ? segments : segments.slice(start);
 }

@@ -1,0 +1,53 @@
+// What waits for its commit in a RecordLog: appends gathered by shard and class, and cut into blocks.
+import type { MetaChange, ShardRef } from '../stream/ports.ts';
+import type { Position } from '../stream/position.ts';
+import { positionParts, toPosition } from '../stream/position.ts';
+import type { RecordClass, TimedRecord } from '../stream/record.ts';
+import { cutIntoBlocks } from './block-builder.ts';
+
+export interface Waiter {
+  readonly records: readonly TimedRecord[];
+  readonly with: readonly MetaChange[];
+  readonly resolve: (positions: Position[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface RecordQueue {
+  readonly ref: ShardRef;
+  readonly class: RecordClass;
+  /** Its records are numbered as a lane of the log. */
+  readonly isLane: boolean;
+  readonly waiters: Waiter[];
+}
+
+export interface RecordBatch {
+  readonly records: readonly TimedRecord[];
+  readonly with: readonly MetaChange[];
+}
+
+/** One batch for each block. */
+export function batchesOf(waiters: readonly Waiter[]): RecordBatch[] {
+  const batches = cutIntoBlocks(waiters.flatMap((waiter) => waiter.records));
+  const changes = waiters.flatMap((waiter) => waiter.with);
+  // Side writes go with the last block: they must not be durable before the records they speak of.
+  return batches.map((records, index) => ({ records, with: index === batches.length - 1 ? changes : [] }));
+}
+
+/** Gives each waiter the positions of its records. `firsts`: of each batch, the position of its first record. */
+export function answerWaiters(
+  waiters: readonly Waiter[],
+  batches: readonly RecordBatch[],
+  firsts: readonly Position[],
+): void {
+  const positions = firsts.flatMap((first, index) => positionsFrom(first, batches[index]?.records.length ?? 0));
+  let at = 0;
+  for (const waiter of waiters) {
+    waiter.resolve(positions.slice(at, at + waiter.records.length));
+    at += waiter.records.length;
+  }
+}
+
+function positionsFrom(first: Position, count: number): Position[] {
+  const { epoch, commit } = positionParts(first);
+  return Array.from({ length: count }, (_, index) => toPosition(epoch, commit, index));
+}

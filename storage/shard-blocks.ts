@@ -1,0 +1,171 @@
+// Reading the blocks of one shard by what its row says of them. Arrival times and counts are in the envelopes, so every
+// search is a halving; the row comes in from outside, because readers and writers see different versions of it.
+import { TributaryError } from '../stream/errors.ts';
+import { AFTER_BLOCK_INDEX, positionParts, toPosition } from '../stream/position.ts';
+import type { Position } from '../stream/position.ts';
+import type { BlockPage, StoredBlock } from '../stream/ports.ts';
+import type { Table } from './batch.ts';
+import { blockKey } from './shard-keys.ts';
+import type { ShardRow } from './shard-row.ts';
+import { readEnvelope, unwrapBlock } from './stored-block.ts';
+import type { ReadEnvelope } from './stored-block.ts';
+import { effectiveArrival } from './time-segments.ts';
+
+const COMMIT_MAX = (1n << 64n) - 1n;
+
+export class ShardBlocks {
+  readonly table: Table;
+  readonly #no: number;
+  /** The oldest block is asked for at every call. */
+  #oldest: { readonly commit: bigint; readonly envelope: ReadEnvelope } | null = null;
+
+  constructor(table: Table, no: number) {
+    this.table = table;
+    this.#no = no;
+  }
+
+  /** Oldest commit that is kept and has not expired. */
+  horizon(row: ShardRow, nowMs: number): bigint {
+    if (row.retentionMs === Infinity || row.first >= row.next) return row.first;
+    const oldestMs = nowMs - row.retentionMs;
+    const isKept = (commit: bigint, { arrivalMs }: ReadEnvelope) =>
+      effectiveArrival(row.segments, commit, arrivalMs) >= oldestMs;
+    if (isKept(row.first, this.#oldestEnvelope(row.first))) return row.first;
+    return firstWhere(row.first, row.next, (commit) => isKept(commit, this.#envelope(commit)));
+  }
+
+  /** Records and bytes of the shard before `commit`. */
+  countsBefore(row: ShardRow, commit: bigint): { records: number; bytes: number } {
+    if (commit >= row.next) return { records: row.cumulativeRecords, bytes: row.cumulativeBytes };
+    const envelope = this.#oldestEnvelope(commit);
+    return {
+      records: envelope.cumulativeRecords - envelope.recordCount,
+      bytes: envelope.cumulativeBytes - envelope.blockBytes,
+    };
+  }
+
+  /** First position from commit `first` on that arrived at or after `ms`. */
+  seekTime(row: ShardRow, first: bigint, ms: number): Position {
+    for (const [index, segment] of row.segments.entries()) {
+      const start = segment.commit > first ? segment.commit : first;
+      const end = row.segments[index + 1]?.commit ?? row.next;
+      if (start >= end || this.#envelope(end - 1n).arrivalMs < ms) continue;
+      const found = firstWhere(start, end, (commit) => this.#envelope(commit).arrivalMs >= ms);
+      return toPosition(row.epoch, found, 0);
+    }
+    return toPosition(row.epoch, row.next, 0);
+  }
+
+  seekOrdinal(row: ShardRow, first: bigint, ordinal: bigint): Position {
+    const commit = firstWhere(
+      first,
+      row.next,
+      (candidate) => BigInt(this.#envelope(candidate).cumulativeRecords) >= ordinal,
+    );
+    if (commit >= row.next) return toPosition(row.epoch, row.next, 0);
+    const { cumulativeRecords, recordCount } = this.#envelope(commit);
+    const before = cumulativeRecords - recordCount;
+    return toPosition(row.epoch, commit, Math.max(0, Number(ordinal) - before - 1));
+  }
+
+  /** The first commit whose block has something at or behind `position`; `row.next` when none has. */
+  commitFrom(row: ShardRow, position: Position): bigint {
+    const { epoch, commit, index } = positionParts(position);
+    // A position of an older epoch means the shard's start, one of a newer epoch its end.
+    if (epoch < row.epoch) return row.first;
+    if (epoch > row.epoch || commit >= row.next) return row.next;
+    if (commit < row.first) return row.first;
+    const isBehind =
+      index > 0 && (index === AFTER_BLOCK_INDEX || index >= this.#envelope(commit).recordCount);
+    return isBehind ? commit + 1n : commit;
+  }
+
+  page(
+    row: ShardRow,
+    first: bigint,
+    from: Position,
+    max: { readonly blocks: number; readonly bytes: number },
+  ): BlockPage {
+    const start = this.commitFrom(row, from);
+    let commit = start > first ? start : first;
+    const blocks: StoredBlock[] = [];
+    let bytes = 0;
+    for (; commit < row.next && (blocks.length === 0 || blocks.length < max.blocks); commit += 1n) {
+      const stored = this.#block(row, commit);
+      bytes += stored.block.length;
+      if (blocks.length > 0 && bytes > max.bytes) break;
+      blocks.push(stored);
+    }
+    const hasMore = commit < row.next;
+    return {
+      blocks,
+      next: toPosition(row.epoch, commit, 0),
+      nextArrivalMs: hasMore ? this.#envelope(commit).arrivalMs : null,
+      closedEnd: row.closed && !hasMore,
+    };
+  }
+
+  /** The row as the newest block says it is: appends do not write rows. */
+  recover(row: ShardRow): ShardRow {
+    const next = firstWhere(row.next, COMMIT_MAX, (commit) => this.#stored(commit) === undefined);
+    if (next === row.next) return row;
+    const newest = this.#envelope(next - 1n);
+    return {
+      ...row,
+      next,
+      lastArrivalMs: newest.arrivalMs,
+      lastRecordCount: newest.recordCount,
+      cumulativeRecords: newest.cumulativeRecords,
+      cumulativeBytes: newest.cumulativeBytes,
+    };
+  }
+
+  #oldestEnvelope(commit: bigint): ReadEnvelope {
+    if (this.#oldest?.commit !== commit) this.#oldest = { commit, envelope: this.#envelope(commit) };
+    return this.#oldest.envelope;
+  }
+
+  #envelope(commit: bigint): ReadEnvelope {
+    return readEnvelope(this.#present(commit));
+  }
+
+  #block(row: ShardRow, commit: bigint): StoredBlock {
+    const stored = this.#present(commit);
+    const { blockBytes: _bytes, ...envelope } = readEnvelope(stored);
+    return { ...envelope, first: toPosition(row.epoch, commit, 0), block: unwrapBlock(stored) };
+  }
+
+  #present(commit: bigint): Uint8Array {
+    const stored = this.#stored(commit);
+    if (stored !== undefined) return stored;
+    const text = `block ${commit} of shard number ${this.#no} is missing; verify the store`;
+    throw new TributaryError('STORAGE_FAILED', text);
+  }
+
+  #stored(commit: bigint): Uint8Array | undefined {
+    return this.table.get(blockKey(this.#no, commit));
+  }
+}
+
+/**
+ * First of low..high-1 that holds, else `high`; behind one that holds all do. Looks near `low` first, in growing steps:
+ * that is where the horizon is, and the end of what is new.
+ */
+function firstWhere(low: bigint, high: bigint, holds: (commit: bigint) => boolean): bigint {
+  let from = low;
+  let to = high;
+  for (let step = 1n; from < to; step *= 2n) {
+    const probe = from + step < to ? from + step - 1n : to - 1n;
+    if (holds(probe)) {
+      to = probe;
+      break;
+    }
+    from = probe + 1n;
+  }
+  while (from < to) {
+    const middle = (from + to) / 2n;
+    if (holds(middle)) to = middle;
+    else from = middle + 1n;
+  }
+  return from;
+}

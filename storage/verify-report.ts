@@ -1,0 +1,73 @@
+// What a verification found: counts by stream, and every damage in words an operator can act on.
+
+export const VERIFY_SCHEMA = 'tributary.log-verify/1';
+/** A broken disk breaks many blocks: beyond this they are only counted. */
+const DAMAGE_MAX = 1_000;
+
+export type DamageKind =
+  | 'missing-file'
+  | 'empty-file'
+  | 'not-a-store'
+  | 'unreadable'
+  | 'format'
+  | 'shard-row'
+  | 'lane-row'
+  | 'block-missing'
+  | 'block-damaged'
+  | 'counts'
+  | 'orphan-blocks'
+  | 'more';
+
+export interface Damage {
+  readonly kind: DamageKind;
+  /** `stream id/shard id`, null when it concerns the file. */
+  readonly shard: string | null;
+  readonly detail: string;
+}
+
+export interface VerifyReport {
+  readonly schema: typeof VERIFY_SCHEMA;
+  readonly ok: boolean;
+  readonly records: number;
+  readonly bytes: number;
+  readonly streams: Readonly<Record<string, { readonly records: number }>>;
+  readonly damage: readonly Damage[];
+}
+
+export class ReportBuilder {
+  #bytes = 0;
+  readonly #streams = new Map<string, number>();
+  readonly #damage: Damage[] = [];
+  #damageCount = 0;
+
+  count(stream: string, records: number, bytes: number): void {
+    this.#streams.set(stream, (this.#streams.get(stream) ?? 0) + records);
+    this.#bytes += bytes;
+  }
+
+  damage(kind: DamageKind, shard: string | null, detail: string): void {
+    this.#damageCount += 1;
+    if (this.#damage.length < DAMAGE_MAX) this.#damage.push({ kind, shard, detail });
+  }
+
+  /** Takes over what another report found. */
+  add(report: VerifyReport): void {
+    for (const [name, { records }] of Object.entries(report.streams)) this.count(name, records, 0);
+    this.#bytes += report.bytes;
+    for (const { kind, shard, detail } of report.damage) this.damage(kind, shard, detail);
+  }
+
+  report(): VerifyReport {
+    const more = this.#damageCount - this.#damage.length;
+    const rest: Damage[] =
+      more === 0 ? [] : [{ kind: 'more', shard: null, detail: `${more} more were found and not listed` }];
+    return {
+      schema: VERIFY_SCHEMA,
+      ok: this.#damageCount === 0,
+      records: [...this.#streams.values()].reduce((sum, records) => sum + records, 0),
+      bytes: this.#bytes,
+      streams: Object.fromEntries([...this.#streams].map(([name, records]) => [name, { records }])),
+      damage: [...this.#damage, ...rest],
+    };
+  }
+}

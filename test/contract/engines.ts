@@ -1,0 +1,150 @@
+// The engines a contract holds for, each in a folder of its own, with a clock the test sets.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import type { AppendInput, Clock, LaneAppend, MetaChange, ShardLog, ShardRef, Store } from '../../stream/ports.ts';
+import { START_POSITION } from '../../stream/position.ts';
+import type { Position } from '../../stream/position.ts';
+import { isTributaryError } from '../../stream/errors.ts';
+import type { LmdbOptions } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { openMemoryStore } from '../../storage/memory-store.ts';
+import { blockOf, numberedRecords } from '../blocks.ts';
+
+export const REF: ShardRef = { streamId: 'stream', shardId: 'shardId-000000000000' };
+export const START_MS = 1_767_225_600_000;
+
+export class ManualClock implements Clock {
+  ms = START_MS;
+
+  wallMs(): number {
+    return this.ms;
+  }
+
+  monotonicUs(): bigint {
+    return BigInt(this.ms) * 1_000n;
+  }
+}
+
+export interface Engine {
+  readonly name: string;
+  /** Keeps what it stored when it is closed and opened again. */
+  readonly isDurable: boolean;
+  open(path: string, clock: Clock, options?: Partial<LmdbOptions>): Promise<Store>;
+}
+
+export const ENGINES: readonly Engine[] = [
+  { name: 'memory', isDurable: false, open: (_path, clock) => openMemoryStore({ clock }) },
+  {
+    name: 'lmdb shared',
+    isDurable: true,
+    open: (path, clock, options) => openLmdbStore({ path, clock, layout: 'shared', ...options }),
+  },
+  {
+    name: 'lmdb perShard',
+    isDurable: true,
+    open: (path, clock, options) => openLmdbStore({ path, clock, layout: 'perShard', ...options }),
+  },
+];
+
+export const NOT_DURABLE = 'the memory engine keeps nothing by definition';
+
+/** One test's store, closed and removed behind it. */
+export class Bench {
+  readonly clock = new ManualClock();
+  readonly folder = mkdtempSync(join(tmpdir(), 'tributary-contract-'));
+  readonly path = join(this.folder, 'log.mdb');
+  readonly #engine: Engine;
+  readonly #options: Partial<LmdbOptions>;
+  #store: Store | null = null;
+
+  constructor(engine: Engine, options: Partial<LmdbOptions> = {}) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  async open(): Promise<Store> {
+    this.#store = await this.#engine.open(this.path, this.clock, this.#options);
+    return this.#store;
+  }
+
+  /** As a restart of the program. */
+  async reopen(): Promise<Store> {
+    await this.#store?.close();
+    return this.open();
+  }
+
+  async remove(): Promise<void> {
+    await this.#store?.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Opens benches in tests, removes them afterwards. */
+export function benches(engine: Engine): (options?: Partial<LmdbOptions>) => Bench {
+  const open: Bench[] = [];
+  afterEach(async () => {
+    for (const bench of open.splice(0)) await bench.remove();
+  });
+  return (options) => {
+    const bench = new Bench(engine, options);
+    open.push(bench);
+    return bench;
+  };
+}
+
+/** A block of `count` records that says `name` in its first one. */
+export function block(count = 1, name = ''): AppendInput {
+  const [first, ...rest] = numberedRecords(count);
+  if (first === undefined) throw new Error('a block has records');
+  const named = { ...first, data: new TextEncoder().encode(name) };
+  return { block: blockOf([named, ...rest]), recordCount: count };
+}
+
+export function laneBlock(
+  lane: string,
+  first: bigint,
+  last: bigint,
+  more: Partial<Pick<LaneAppend, 'after' | 'tag'>> & { with?: readonly MetaChange[] } = {},
+): AppendInput {
+  const { with: changes = [], ...options } = more;
+  return {
+    ...block(Number(last - first) + 1, `${lane} ${first}..${last}`),
+    lane: { lane, first, last, tag: new Uint8Array(), ...options },
+    with: changes,
+  };
+}
+
+/** Bytes of every block that can be read, in order. */
+export async function allBlocks(log: ShardLog, ref: ShardRef, from: Position = START_POSITION): Promise<string[]> {
+  const blocks: string[] = [];
+  for (let next = from; ;) {
+    const page = await log.readBlocks(ref, next, { blocks: 7, bytes: 1e9 });
+    blocks.push(...page.blocks.map((stored) => hex(stored.block)));
+    if (page.blocks.length === 0) return blocks;
+    next = page.next;
+  }
+}
+
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+export function text(value: Uint8Array | null | undefined): string | null {
+  return value === null || value === undefined ? null : new TextDecoder().decode(value);
+}
+
+/** What a call answers, or the code it throws. */
+export async function outcome<T>(call: Promise<T>): Promise<T | string> {
+  try {
+    return await call;
+  } catch (error) {
+    if (isTributaryError(error)) return error.code;
+    throw error;
+  }
+}
