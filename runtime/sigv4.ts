@@ -119,7 +119,7 @@ export function signRequest(
   return headers;
 }
 
-/** Throws SigV4Error; the checks run in the order of the table of 3.4. */
+/** Throws SigV4Error. */
 export function verifyRequest(
   request: SignableRequest,
   body: Uint8Array,

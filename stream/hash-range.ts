@@ -1,4 +1,5 @@
 // Hash keys: [0, 2^128), and the inclusive ranges of them that shards own.
+import { viewOf } from './block-header.ts';
 import { TributaryError, assert } from './errors.ts';
 import type { Digest } from './ports.ts';
 
@@ -12,9 +13,8 @@ export interface HashRange {
 
 /** MD5 of the partition key as an unsigned big-endian number (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string, digest: Digest): bigint {
-  let key = 0n;
-  for (const byte of digest.md5(partitionKey)) key = (key << 8n) | BigInt(byte);
-  return key;
+  const md5 = viewOf(digest.md5(partitionKey));
+  return (md5.getBigUint64(0) << 64n) | md5.getBigUint64(8);
 }
 
 /** A decimal explicit hash key. Throws HASH_KEY_INVALID outside [0, 2^128). */

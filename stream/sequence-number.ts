@@ -21,6 +21,33 @@ export function formatSequenceNumber(position: Position, shardIndex: number): st
   return (TOP + (position << POSITION_SHIFT) + (BigInt(shardIndex) << SHARD_SHIFT) + VERSION).toString();
 }
 
+/** Digits behind which the numbers of one block differ: 65,535 steps of 2^36 and what is below stay exact. */
+const LOW_DIGITS = 15;
+const LOW = 10n ** BigInt(LOW_DIGITS);
+const LOW_NUMBER = Number(LOW);
+const STEP = Number(1n << POSITION_SHIFT);
+
+/**
+ * The numbers of a block's records by their index, several times cheaper than one by one: only the low digits change.
+ * `first` is the position of its record 0.
+ */
+export function sequenceNumbersOf(first: Position, shardIndex: number): (index: number) => string {
+  const base = TOP + (first << POSITION_SHIFT) + (BigInt(shardIndex) << SHARD_SHIFT) + VERSION;
+  const high = base / LOW;
+  const low = Number(base % LOW);
+  const highTexts = new Map<number, string>();
+  return (index) => {
+    const sum = low + index * STEP;
+    const carry = Math.floor(sum / LOW_NUMBER);
+    let text = highTexts.get(carry);
+    if (text === undefined) {
+      text = (high + BigInt(carry)).toString();
+      highTexts.set(carry, text);
+    }
+    return text + String(sum - carry * LOW_NUMBER).padStart(LOW_DIGITS, '0');
+  };
+}
+
 /** Throws SEQUENCE_NUMBER_INVALID for anything formatSequenceNumber does not produce. */
 export function parseSequenceNumber(text: string): SequenceParts {
   const number = PATTERN.test(text) ? BigInt(text) : -1n;

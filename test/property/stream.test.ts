@@ -6,7 +6,11 @@ import { decodeBlock } from '../../stream/block.ts';
 import { isTributaryError } from '../../stream/errors.ts';
 import { HASH_KEY_MAX, hashKeyOf } from '../../stream/hash-range.ts';
 import { toPosition } from '../../stream/position.ts';
-import { formatSequenceNumber, parseSequenceNumber } from '../../stream/sequence-number.ts';
+import {
+  formatSequenceNumber,
+  parseSequenceNumber,
+  sequenceNumbersOf,
+} from '../../stream/sequence-number.ts';
 import {
   assertCovered,
   createShardMap,
@@ -127,6 +131,23 @@ describe('sequence number', () => {
         expect(textA).toHaveLength(56);
         expect(textA < textB).toBe(a < b);
       }),
+    );
+  });
+
+  it('are the same when they are made by the block', () => {
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: 1n, max: 2n ** 40n }),
+        fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        fc.nat({ max: 2 ** 31 - 1 }),
+        fc.array(fc.nat({ max: 65_534 }), { maxLength: 20 }),
+        (epoch, commit, shardIndex, indexes) => {
+          const numberAt = sequenceNumbersOf(toPosition(epoch, commit, 0), shardIndex);
+          for (const index of [0, 65_534, ...indexes]) {
+            expect(numberAt(index)).toBe(formatSequenceNumber(toPosition(epoch, commit, index), shardIndex));
+          }
+        },
+      ),
     );
   });
 });
