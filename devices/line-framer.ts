@@ -63,7 +63,8 @@ export class LineFramer {
       this.#overflows += 1;
       return;
     }
-    this.#parts.push(chunk.slice(start, end));
+    // Not chunk.slice(): of a Buffer that is a view.
+    this.#parts.push(Uint8Array.prototype.slice.call(chunk, start, end));
     this.#pendingBytes += end - start;
   }
 

@@ -44,15 +44,13 @@ export interface Refusal extends DecodeContext {
   readonly payload: Uint8Array;
 }
 
-/** Largest payload a quarantine record carries whole; base64 and JSON around it must fit a record. */
+/** Largest payload a quarantine record holds; base64 and JSON around it must fit a record. */
 export const QUARANTINE_PAYLOAD_BYTES_MAX = 4 * 1024 * 1024;
 
-/** `{reason, source, payload, ts}`; of a larger payload the start, with `payloadBytes` telling its true size. */
+/** `{reason, source, payload, ts}`, the payload whole: the caller refuses what is larger than the maximum. */
 export function quarantineRecord(refusal: Refusal, digest: Digest): RecordInput {
   const { reason, source, payload, nowMs } = refusal;
-  const kept = payload.subarray(0, QUARANTINE_PAYLOAD_BYTES_MAX);
-  const cut = kept.length < payload.length ? { payloadBytes: payload.length } : {};
-  const document = { reason, source, payload: encodeBase64(kept), ts: nowMs, ...cut };
+  const document = { reason, source, payload: encodeBase64(payload), ts: nowMs };
   return {
     partitionKey: partitionKeyOf(source, digest),
     data: new TextEncoder().encode(JSON.stringify(document)),

@@ -1,29 +1,45 @@
 // The one way in: a payload from any source is routed, decoded by its profile and appended; resolved means durable.
-import { quarantineRecord } from '../devices/profile.ts';
-import type { Profile } from '../devices/profile.ts';
+import { QUARANTINE_PAYLOAD_BYTES_MAX, quarantineRecord } from '../devices/profile.ts';
+import type { Profile, Refusal } from '../devices/profile.ts';
 import { TributaryError } from '../stream/errors.ts';
+import { RECORD_BYTES_MAX } from '../stream/limits.ts';
 import type { Clock, Digest, MetaChange } from '../stream/ports.ts';
+import { recordBytes } from '../stream/record.ts';
 import type { RecordClass, RecordInput } from '../stream/record.ts';
 import { findRoute } from './routes.ts';
 import type { Route, RouteSource } from './routes.ts';
 
-/** The log below. Durable when resolved; throws what ShardLog.append throws. */
+/** The log below. Durable when resolved, in the order of the calls; throws what ShardLog.append throws. */
 export interface IntakeLog {
   append(
     stream: string,
     recordClass: RecordClass,
     records: readonly RecordInput[],
     changes: readonly MetaChange[],
+    forward: boolean,
   ): Promise<void>;
 }
 
-export interface IntakeItem {
+/** What a payload came from and how to read it. */
+export interface IntakeOrigin {
   readonly source: RouteSource;
-  readonly payload: Uint8Array;
   /** Profile of the source itself; the route's wins. Without either the payload is kept as it is. */
   readonly profile?: string;
+}
+
+export interface IntakeItem extends IntakeOrigin {
+  readonly payload: Uint8Array;
   /** Becomes durable in the same commit as the records. */
   readonly side?: readonly MetaChange[];
+}
+
+/** Decoded records of one stream, to be appended together or not at all. */
+export interface PreparedAppend {
+  readonly stream: string;
+  readonly class: RecordClass;
+  readonly forward: boolean;
+  readonly isQuarantine: boolean;
+  readonly records: readonly RecordInput[];
 }
 
 export interface IntakeParts {
@@ -40,11 +56,14 @@ export interface IntakeCounts {
 }
 
 const DEFAULT_PROFILE = 'raw';
+const ROUTES_MAX = 10_000;
 
 export class Intake {
   readonly #parts: IntakeParts;
-  #records = 0;
-  #quarantined = 0;
+  /** Routes of sources seen before: topics repeat, and the list may have a thousand entries. */
+  readonly #routes = new Map<string, Omit<Route, 'match'>>();
+  #recordCount = 0;
+  #quarantinedCount = 0;
 
   /** Throws CONFIG_INVALID when a route names a profile that does not exist. */
   constructor(parts: IntakeParts) {
@@ -56,38 +75,74 @@ export class Intake {
 
   /** What has become durable since the start. */
   get counts(): IntakeCounts {
-    return { records: this.#records, quarantined: this.#quarantined };
+    return { records: this.#recordCount, quarantined: this.#quarantinedCount };
   }
 
   hasProfile(name: string): boolean {
     return this.#parts.profiles.has(name);
   }
 
-  /** Resolves when the payload is durable, as records or in quarantine. */
+  /**
+   * Resolves when the payload is durable, as records or in quarantine. Concurrent calls are appended in their order.
+   * Throws RECORD_TOO_LARGE for what the log could not hold whole: nothing of it is kept then, the sender keeps it.
+   */
   async accept(item: IntakeItem): Promise<void> {
-    const { log, routes, profiles, clock, digest } = this.#parts;
-    const route = findRoute(routes, item.source);
-    const name = route.profile ?? item.profile ?? DEFAULT_PROFILE;
-    const profile = requireProfile(profiles, name, `source ${item.source.name}`);
-    const context = { source: item.source.name, nowMs: clock.wallMs() };
-    const decoded = profile.decode(item.payload, context);
-    const changes = item.side ?? [];
-    if (decoded.kind === 'quarantine') {
-      const refusal = { ...context, reason: decoded.reason, payload: item.payload };
-      await log.append(
-        `${route.stream}.quarantine`,
-        route.class,
-        [quarantineRecord(refusal, digest)],
-        changes,
-      );
-      this.#quarantined += 1;
-      return;
-    }
-    // A profile may find nothing to record; what must be remembered beside it waits for the next commit then.
-    if (decoded.records.length === 0 && changes.length === 0) return;
-    await log.append(route.stream, route.class, decoded.records, changes);
-    this.#records += decoded.records.length;
+    await this.append(this.prepare(item, item.payload), item.side ?? []);
   }
+
+  /** Decodes now, so that a reading keeps the time it came in at however long it waits for the disk. */
+  prepare({ source, profile }: IntakeOrigin, payload: Uint8Array): PreparedAppend {
+    const { profiles, clock } = this.#parts;
+    const route = this.#routeOf(source);
+    const name = route.profile ?? profile ?? DEFAULT_PROFILE;
+    const context = { source: source.name, nowMs: clock.wallMs() };
+    const decoded = requireProfile(profiles, name, `source ${source.name}`).decode(payload, context);
+    const { stream, forward } = route;
+    if (decoded.kind === 'records') {
+      return { stream, class: route.class, forward, isQuarantine: false, records: decoded.records };
+    }
+    const records = [this.#quarantined({ ...context, reason: decoded.reason, payload })];
+    return { stream: `${stream}.quarantine`, class: route.class, forward, isQuarantine: true, records };
+  }
+
+  /** Durable when resolved, with the changes in the same commit. */
+  async append(prepared: PreparedAppend, side: readonly MetaChange[] = []): Promise<void> {
+    const { stream, records, forward, isQuarantine } = prepared;
+    // A profile may find nothing to record: then there is nothing to remember beside it either.
+    if (records.length === 0) return;
+    for (const record of records) checkSize(record, stream);
+    await this.#parts.log.append(stream, prepared.class, records, side, forward);
+    if (isQuarantine) this.#quarantinedCount += records.length;
+    else this.#recordCount += records.length;
+  }
+
+  #quarantined(refusal: Refusal): RecordInput {
+    const { length } = refusal.payload;
+    if (length <= QUARANTINE_PAYLOAD_BYTES_MAX) return quarantineRecord(refusal, this.#parts.digest);
+    throw new TributaryError(
+      'RECORD_TOO_LARGE',
+      `${refusal.reason}, and its ${length} bytes are too many for quarantine, which keeps ${QUARANTINE_PAYLOAD_BYTES_MAX}`,
+    );
+  }
+
+  #routeOf(source: RouteSource): Omit<Route, 'match'> {
+    const key = `${source.kind} ${source.name}`;
+    const known = this.#routes.get(key);
+    if (known !== undefined) return known;
+    const route = findRoute(this.#parts.routes, source);
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    this.#routes.set(key, route);
+    return route;
+  }
+}
+
+function checkSize(record: RecordInput, stream: string): void {
+  const bytes = recordBytes(record);
+  if (bytes <= RECORD_BYTES_MAX) return;
+  throw new TributaryError(
+    'RECORD_TOO_LARGE',
+    `a record for ${stream} has ${bytes} bytes with its key, at most ${RECORD_BYTES_MAX} are kept; send it in parts`,
+  );
 }
 
 function requireProfile(profiles: ReadonlyMap<string, Profile>, name: string, where: string): Profile {

@@ -1,0 +1,142 @@
+// The composition root of the edge program: builds every part, from the log up to the sensors, and closes them in the
+// other order. It reads no arguments and ends no process; cli/ does.
+import { mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { builtInProfiles } from '../devices/built-in-profiles.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { nodeDigest } from '../runtime/digest.ts';
+import { DisposeStack } from '../runtime/dispose-stack.ts';
+import { lockFolder } from '../runtime/folder-lock.ts';
+import { openFileKey } from '../runtime/key-provider.ts';
+import { MetricsRegistry } from '../runtime/metrics.ts';
+import { programVersion } from '../runtime/program-version.ts';
+import { guardStore } from '../runtime/storage-guard.ts';
+import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { RecordLog } from '../storage/record-log.ts';
+import { openRunIdentity } from '../storage/run-identity.ts';
+import type { TributaryError } from '../stream/errors.ts';
+import type { Log } from '../stream/ports.ts';
+import type { GatewayConfig } from './config.ts';
+import { observeGateway } from './gateway-metrics.ts';
+import { IdentityStore } from './identity-store.ts';
+import { Intake } from './intake.ts';
+import { LocalLog } from './local-log.ts';
+import { MqttBroker } from './mqtt/broker.ts';
+import { SerialReader } from './serial/serial-reader.ts';
+import { ServerLink } from './server-link.ts';
+import { openStatusServer } from './status-server.ts';
+
+export interface GatewayOptions {
+  readonly log: Log;
+  /** The disk failed: nothing more is acknowledged, and only a new start can recover. */
+  readonly onStorageFailed: (error: Error) => void;
+  /** The server refuses the enrolment code for good. */
+  readonly onRefused: (error: TributaryError) => void;
+}
+
+export interface RunningGateway {
+  readonly mqttPort: number;
+  /** Null: its port was in use. */
+  readonly statusUrl: string | null;
+  /** Stops the sources, finishes what is under way, closes the log. Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function openGateway(config: GatewayConfig, options: GatewayOptions): Promise<RunningGateway> {
+  const parts = new DisposeStack();
+  try {
+    return await build(config, options, parts);
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+async function build(
+  config: GatewayConfig,
+  { log, onStorageFailed, onRefused }: GatewayOptions,
+  parts: DisposeStack,
+): Promise<RunningGateway> {
+  const clock = systemClock;
+  const digest = nodeDigest;
+  const metrics = new MetricsRegistry();
+  const startedMs = clock.wallMs();
+
+  // What is kept.
+  mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
+  parts.use(await lockFolder(config.dataFolder));
+  const sealer = openFileKey(join(config.dataFolder, 'gateway.key'));
+  const path = join(config.dataFolder, 'gateway.mdb');
+  const store = guardStore(
+    parts.use(await openLmdbStore({ path, clock, layout: 'perShard' })),
+    onStorageFailed,
+  );
+  const identity = openRunIdentity();
+  const records = new RecordLog(store.log, identity, clock, digest);
+  parts.defer(() => records.flush());
+  const local = parts.use(
+    await LocalLog.open(
+      { store, records, run: identity.run, clock, digest, log: log.child('log') },
+      config.log,
+    ),
+  );
+
+  // Where it goes.
+  const identities = await IdentityStore.open(store.meta, sealer);
+  const { server } = config;
+  if (server?.enrolmentCode !== undefined) await identities.prepare(server.enrolmentCode, server.url);
+  const link = parts.use(
+    new ServerLink({
+      source: local,
+      identities,
+      name: config.name ?? hostname(),
+      programVersion: programVersion(),
+      digest,
+      codecs: [],
+      clock,
+      random: Math.random,
+      log: log.child('uplink'),
+      onRefused,
+    }),
+  );
+  link.start();
+
+  // Where it comes from, last: whoever sends finds everything in place.
+  const intake = new Intake({
+    log: local,
+    routes: config.routes,
+    profiles: builtInProfiles(digest),
+    clock,
+    digest,
+  });
+  const mqtt = parts.use(
+    await MqttBroker.open(config.mqtt, { intake, meta: store.meta, log: log.child('mqtt'), metrics, clock }),
+  );
+  const serial = await Promise.all(
+    config.serial.map(async (settings) =>
+      parts.use(await SerialReader.open(settings, { intake, log: log.child('serial'), metrics, clock })),
+    ),
+  );
+
+  // What people see of it.
+  observeGateway(metrics, { store, local, intake, link });
+  const status = await openStatusServer(config.status, {
+    metrics,
+    log: log.child('status'),
+    status: async () => ({
+      program: 'gateway',
+      version: programVersion(),
+      name: config.name ?? hostname(),
+      startedAt: new Date(startedMs).toISOString(),
+      link: link.status,
+      ...intake.counts,
+      backlog: await local.backlog(),
+      log: { capBytes: config.log.capBytes, ...store.usage() },
+      mqtt: { port: mqtt.port },
+      serial: serial.map((reader) => reader.status),
+    }),
+  });
+  if (status !== null) parts.use(status);
+  return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
+}

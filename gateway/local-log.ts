@@ -1,0 +1,141 @@
+// The gateway's log: one lane for each stream and class, under a byte cap. What intake writes to and the uplink reads.
+import type { Clock, Digest, Log, MetaChange, Store, StoredBlock } from '../stream/ports.ts';
+import type { RecordClass, RecordInput } from '../stream/record.ts';
+import type { RecordLog } from '../storage/record-log.ts';
+import type { Backlog, UplinkLane, UplinkSource } from '../sync/ports.ts';
+import type { IntakeLog } from './intake.ts';
+import { LANE_PREFIX, decodeLaneName, encodeLaneName, laneKeyOf } from './lane-row.ts';
+import type { LaneName } from './lane-row.ts';
+import { LocalLane, shardRefOf } from './local-lane.ts';
+import { LogBudget } from './log-budget.ts';
+import type { LogBudgetOptions } from './log-budget.ts';
+
+export interface LocalLogParts {
+  readonly store: Store;
+  readonly records: RecordLog;
+  /** Run id of this opening of the log. */
+  readonly run: string;
+  readonly clock: Clock;
+  readonly digest: Digest;
+  readonly log: Log;
+}
+
+export class LocalLog implements IntakeLog, UplinkSource {
+  readonly #parts: LocalLogParts;
+  readonly #lanes = new Map<string, Promise<LocalLane>>();
+  readonly #open: LocalLane[] = [];
+  readonly #listeners = new Set<() => void>();
+  readonly #budget: LogBudget;
+
+  private constructor(parts: LocalLogParts, budget: LogBudgetOptions) {
+    this.#parts = parts;
+    this.#budget = new LogBudget(parts, () => this.#open, budget);
+  }
+
+  static async open(parts: LocalLogParts, budget: LogBudgetOptions): Promise<LocalLog> {
+    const local = new LocalLog(parts, budget);
+    for await (const { value } of parts.store.meta.list(LANE_PREFIX)) {
+      const name = decodeLaneName(value);
+      const lane = await LocalLane.open(name, parts);
+      local.#lanes.set(laneKeyOf(name), Promise.resolve(lane));
+      local.#open.push(lane);
+    }
+    local.#budget.start();
+    return local;
+  }
+
+  /** Durable when resolved, in the order of the calls. */
+  async append(
+    stream: string,
+    recordClass: RecordClass,
+    records: readonly RecordInput[],
+    changes: readonly MetaChange[],
+    forward = true,
+  ): Promise<void> {
+    const lane = await this.#laneOf({ stream, class: recordClass, forward });
+    const side = [...changes, ...lane.runChanges()];
+    await this.#parts.records.append(lane.ref, records, { class: recordClass, isLane: true, with: side });
+    lane.appended(records.length);
+    for (const listener of this.#listeners) listener();
+    this.#budget.appended(records);
+  }
+
+  lanes(): readonly UplinkLane[] {
+    return this.#open.filter((lane) => lane.forward);
+  }
+
+  onAppended(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Records the server does not have. */
+  get unsentRecords(): number {
+    return this.#open.reduce((sum, lane) => sum + lane.unsentRecords, 0);
+  }
+
+  /** Records evicted before the server had them, since the log was made. */
+  get evictedRecords(): number {
+    return this.#open.reduce((sum, lane) => sum + lane.evictedRecords, 0);
+  }
+
+  async backlog(): Promise<Backlog> {
+    const nowMs = this.#parts.clock.wallMs();
+    let bytes = 0;
+    let oldestMs = Infinity;
+    for (const lane of this.#open.filter((candidate) => candidate.unsentRecords > 0)) {
+      const unsent = await this.#unsent(lane);
+      bytes += unsent.bytes;
+      oldestMs = Math.min(oldestMs, unsent.oldestMs);
+    }
+    return {
+      records: this.unsentRecords,
+      bytes,
+      oldestUnsentMs: oldestMs === Infinity ? null : Math.max(0, nowMs - oldestMs),
+      evictedRecords: this.evictedRecords,
+    };
+  }
+
+  close(): void {
+    this.#budget.close();
+  }
+
+  async #unsent(lane: LocalLane): Promise<{ bytes: number; oldestMs: number }> {
+    const { log } = this.#parts.store;
+    const next = lane.acknowledged + 1n;
+    const from = await log.seekOrdinal(lane.ref, next > lane.firstKept ? next : lane.firstKept);
+    const page = await log.readBlocks(lane.ref, from, { blocks: 1, bytes: 1 });
+    const first = page.blocks[0];
+    if (first === undefined) return { bytes: 0, oldestMs: Infinity };
+    const { bytes: keptBytes, first: start } = await log.bounds(lane.ref);
+    const head = await log.readBlocks(lane.ref, start ?? from, { blocks: 1, bytes: 1 });
+    const sent = bytesBefore(first) - (head.blocks[0] === undefined ? 0 : bytesBefore(head.blocks[0]));
+    return { bytes: keptBytes - sent, oldestMs: first.arrivalMs };
+  }
+
+  #laneOf(name: LaneName): Promise<LocalLane> {
+    const key = laneKeyOf(name);
+    const known = this.#lanes.get(key);
+    if (known !== undefined) return known;
+    const created = this.#create(name);
+    this.#lanes.set(key, created);
+    // A full disk refuses the lane now; the next record tries again.
+    created.catch(() => this.#lanes.delete(key));
+    return created;
+  }
+
+  async #create(name: LaneName): Promise<LocalLane> {
+    const { store, log } = this.#parts;
+    await store.log.createShard(shardRefOf(name), { retentionMs: Infinity, streamName: name.stream });
+    await store.meta.put(LANE_PREFIX + laneKeyOf(name), encodeLaneName(name), 'any');
+    const lane = await LocalLane.open(name, this.#parts);
+    this.#open.push(lane);
+    log.info('lane opened', { ...name });
+    return lane;
+  }
+}
+
+/** Of the shard, since it was made. */
+function bytesBefore(block: StoredBlock): number {
+  return block.cumulativeBytes - block.block.length;
+}

@@ -1,0 +1,100 @@
+// The gateway's tie to its server: redeems the enrolment code when there is one, then keeps the uplink running.
+import { TributaryError, isTributaryError } from '../stream/errors.ts';
+import { enrol } from '../sync/enrol-client.ts';
+import { Backoff } from '../sync/reconnect.ts';
+import { pause } from '../sync/pause.ts';
+import { Uplink } from '../sync/uplink.ts';
+import type { LinkStatus } from '../sync/uplink.ts';
+import type { UplinkParts } from '../sync/uplink-session.ts';
+import type { IdentityStore } from './identity-store.ts';
+
+export interface ServerLinkParts extends Omit<UplinkParts, 'identity'> {
+  readonly identities: IdentityStore;
+  /** What the operator calls this gateway. */
+  readonly name: string;
+  /** The server refuses the code for good. */
+  readonly onRefused: (error: TributaryError) => void;
+}
+
+export interface ServerLinkStatus extends Omit<LinkStatus, 'state'> {
+  readonly state: LinkStatus['state'] | 'buffering' | 'enrolling';
+  readonly gateway: string | null;
+  readonly serverUrl: string | null;
+}
+
+export class ServerLink {
+  readonly #parts: ServerLinkParts;
+  readonly #stop = new AbortController();
+  readonly #startedMs: number;
+  #uplink: Uplink | null = null;
+  #running: Promise<void> | null = null;
+  #enrolReason: ServerLinkStatus['reason'] = null;
+
+  constructor(parts: ServerLinkParts) {
+    this.#parts = parts;
+    this.#startedMs = parts.clock.wallMs();
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  get status(): ServerLinkStatus {
+    const { identity, pending } = this.#parts.identities;
+    const gateway = identity?.gateway ?? null;
+    const serverUrl = identity?.serverUrl ?? pending?.serverUrl ?? null;
+    if (this.#uplink !== null) return { ...this.#uplink.status, gateway, serverUrl };
+    return {
+      state: pending === null ? 'buffering' : 'enrolling',
+      reason: this.#enrolReason,
+      sinceMs: this.#startedMs,
+      acknowledgedBytes: 0,
+      serverMinusLocalMs: null,
+      gateway,
+      serverUrl,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#uplink?.close();
+  }
+
+  async #run(): Promise<void> {
+    const { identities, log } = this.#parts;
+    if (identities.pending !== null) await this.#enrol();
+    const { identity } = identities;
+    if (identity === null) {
+      if (identities.pending === null) log.notice('no server: records are buffered only');
+      return;
+    }
+    if (this.#stop.signal.aborted) return;
+    this.#uplink = new Uplink({ ...this.#parts, identity });
+    this.#uplink.start();
+  }
+
+  /** Until the server answers; what it refuses for good is the operator's to mend. */
+  async #enrol(): Promise<void> {
+    const { identities, name, log, onRefused, random } = this.#parts;
+    const backoff = new Backoff(random);
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const { pending } = identities;
+      if (pending === null) return;
+      try {
+        await identities.complete(await enrol({ ...pending, name }, signal));
+        log.notice('enrolled', { gateway: identities.identity?.gateway, server: pending.serverUrl });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!isTributaryError(error)) throw error;
+        if (!error.retryable) return onRefused(error);
+        if (this.#enrolReason?.message !== error.message)
+          log.warn('not enrolled yet', { message: error.message });
+        this.#enrolReason = { code: error.code, message: error.message };
+      }
+      await pause(backoff.nextDelayMs(), signal);
+    }
+  }
+}
