@@ -69,13 +69,17 @@ export class AccessKeys {
         'KEY_INVALID',
         `${path} is there but its key is not in the store; remove the file and start again`,
       );
-    writePrivate(
-      path,
-      `AWS_ACCESS_KEY_ID=${pair.accessKeyId}\nAWS_SECRET_ACCESS_KEY=${pair.secretAccessKey}\n`,
-    );
+    writePrivate(path, asEnvironment(pair));
     await this.install(pair);
     return path;
   }
+}
+
+/** For a shell to read: the names that AWS clients know, and those of the `tributary` command. */
+function asEnvironment({ accessKeyId, secretAccessKey }: AccessKey): string {
+  return ['AWS', 'TRIBUTARY']
+    .map((who) => `${who}_ACCESS_KEY_ID=${accessKeyId}\n${who}_SECRET_ACCESS_KEY=${secretAccessKey}\n`)
+    .join('');
 }
 
 function writePrivate(path: string, text: string): void {

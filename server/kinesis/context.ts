@@ -8,6 +8,7 @@ import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import type { TokenSigner } from './page-token.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface KinesisContext {
   readonly account: Account;
@@ -17,6 +18,7 @@ export interface KinesisContext {
   readonly tokens: TokenSigner;
   readonly clock: Clock;
   readonly digest: Digest;
+  readonly traffic: Traffic;
 }
 
 /** The part of an input that names a stream. */

@@ -1,10 +1,11 @@
 // Streams and shards as the wire describes them.
 import { START_POSITION, afterBlock } from '../../stream/position.ts';
 import { formatSequenceNumber } from '../../stream/sequence-number.ts';
-import { openShards, shardIdOf } from '../../stream/shard-map.ts';
+import { openShards, shardIdOf, shardIndexOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { streamArn } from './arn.ts';
 import type { KinesisContext } from './context.ts';
+import { kinesisError } from './errors.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
@@ -43,6 +44,19 @@ export async function describeShard(row: StreamRow, shard: Shard, { log }: Kines
       ...(shard.closedAtMs === null ? {} : { EndingSequenceNumber: await endingNumber(row, shard, log) }),
     },
   };
+}
+
+/** Index of the shard a listing starts behind, -1 for the first. Throws ResourceNotFoundException for what is no id. */
+export function indexBehind(
+  row: StreamRow,
+  shardId: string | undefined,
+  { account }: KinesisContext,
+): number {
+  if (shardId === undefined) return -1;
+  const index = shardIndexOf(shardId);
+  if (index !== null) return index;
+  const text = `Could not find shard ${shardId} in stream ${row.name} under account ${account.accountId}.`;
+  throw kinesisError('ResourceNotFoundException', text);
 }
 
 export function hashKeyRange({ range }: Shard): object {

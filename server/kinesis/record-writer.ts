@@ -1,6 +1,7 @@
 // From a partition key to a place in a shard: which shard a record goes to, and its sequence number.
 import { hashKeyOf, parseHashKey } from '../../stream/hash-range.ts';
 import { isTributaryError } from '../../stream/errors.ts';
+import { recordBytes } from '../../stream/record.ts';
 import { formatSequenceNumber } from '../../stream/sequence-number.ts';
 import { shardFor, shardIdOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
@@ -40,6 +41,11 @@ export async function putToShard(
   const records = entries.map((entry) => ({ partitionKey: entry.PartitionKey, data: entry.Data }));
   try {
     const positions = await context.records.append(shardRef(row, shard), records, { class: 'normal' });
+    context.traffic.received(
+      row.name,
+      records.length,
+      records.reduce((sum, one) => sum + recordBytes(one), 0),
+    );
     return positions.map((position) => ({
       ShardId: shardIdOf(shard.index),
       SequenceNumber: formatSequenceNumber(position, shard.index),

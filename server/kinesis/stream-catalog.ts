@@ -1,6 +1,5 @@
 // The streams of this server: their rows in Meta, their shards in the log, and what was under way at a crash.
 import { randomUUID } from 'node:crypto';
-import { isTributaryError } from '../../stream/errors.ts';
 import type { Clock, Meta, ShardLog, Store } from '../../stream/ports.ts';
 import { createShardMap, openShards } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
@@ -40,6 +39,12 @@ export class StreamCatalog {
   readonly #account: Account;
   readonly #limits: CatalogLimits;
   readonly #streams = new Map<string, Held>();
+  /** Name of each stream's id. */
+  readonly #names = new Map<string, string>();
+  /** Creations and deletions that have not ended, by name. */
+  readonly #underWay = new Map<string, Promise<unknown>>();
+  /** Promised to limits already, not all of them listed yet. */
+  readonly #creating = new Map<string, CreateOptions>();
 
   private constructor(store: Store, clock: Clock, account: Account, limits: CatalogLimits) {
     this.#meta = store.meta;
@@ -58,13 +63,9 @@ export class StreamCatalog {
   ): Promise<StreamCatalog> {
     const catalog = new StreamCatalog(store, clock, account, limits);
     for await (const { value, revision } of store.meta.list(PREFIX)) {
-      const row = decodeStreamRow(value);
-      catalog.#streams.set(row.name, { row, revision });
+      catalog.#hold({ row: decodeStreamRow(value), revision });
     }
-    for (const held of catalog.#streams.values()) {
-      if (held.row.status === 'CREATING') await catalog.#finishCreate(held);
-      if (held.row.status === 'DELETING') await catalog.#finishDelete(held);
-    }
+    for (const name of catalog.#streams.keys()) await catalog.#settle(name);
     return catalog;
   }
 
@@ -78,21 +79,68 @@ export class StreamCatalog {
   }
 
   byId(id: string): StreamRow | undefined {
-    return [...this.#streams.values()].find(({ row }) => row.id === id)?.row;
+    const name = this.#names.get(id);
+    return name === undefined ? undefined : this.find(name);
   }
 
   /** The stream, or ResourceNotFoundException. */
   get(name: string): StreamRow {
-    const row = this.find(name);
-    if (row !== undefined) return row;
-    throw kinesisError(
-      'ResourceNotFoundException',
-      `Stream ${name} under account ${this.#account.accountId} not found.`,
-    );
+    return this.#held(name).row;
+  }
+
+  /** The stream, for records: one that is still being made is not there yet. */
+  active(name: string): StreamRow {
+    const row = this.get(name);
+    if (row.status !== 'CREATING') return row;
+    throw this.#notFound(name);
+  }
+
+  #held(name: string): Held {
+    const held = this.#streams.get(name);
+    if (held !== undefined) return held;
+    throw this.#notFound(name);
+  }
+
+  /** The stream of that name, made when it is not there: of callers that come together all get the same one. */
+  async ensure(name: string, options: CreateOptions): Promise<StreamRow> {
+    for (;;) {
+      const underWay = this.#underWay.get(name);
+      if (underWay === undefined) return this.#alone(name, () => this.#ensure(name, options));
+      await Promise.allSettled([underWay]);
+    }
   }
 
   /** Resolves when the stream is ACTIVE and its shards are on the disk. */
-  async create(name: string, options: CreateOptions): Promise<StreamRow> {
+  create(name: string, options: CreateOptions): Promise<StreamRow> {
+    return this.#alone(name, () => this.#create(name, options));
+  }
+
+  /** Resolves when the stream and its records are gone. */
+  delete(name: string): Promise<void> {
+    return this.#alone(name, () => this.#delete(name));
+  }
+
+  /** One change of a stream at a time; another one that comes meanwhile is told the stream's state. */
+  async #alone<T>(name: string, change: () => Promise<T>): Promise<T> {
+    const row = this.find(name);
+    if (this.#underWay.has(name)) throw row === undefined ? this.#exists(name) : this.#notActive(row);
+    const promise = change();
+    this.#underWay.set(name, promise);
+    try {
+      return await promise;
+    } finally {
+      this.#underWay.delete(name);
+    }
+  }
+
+  async #ensure(name: string, options: CreateOptions): Promise<StreamRow> {
+    await this.#settle(name);
+    return this.find(name) ?? this.#create(name, options);
+  }
+
+  async #create(name: string, options: CreateOptions): Promise<StreamRow> {
+    await this.#settle(name);
+    if (this.#streams.has(name)) throw this.#exists(name);
     this.#checkLimits(options);
     const nowMs = this.#clock.wallMs();
     const row: StreamRow = {
@@ -106,31 +154,33 @@ export class StreamCatalog {
       tags: options.tags ?? {},
       map: createShardMap(options.shardCount, nowMs),
     };
-    if (this.#streams.has(name)) throw this.#exists(name);
+    this.#creating.set(name, options);
     try {
       return await this.#finishCreate(await this.#put(row, 'absent'));
-    } catch (error) {
-      throw isTributaryError(error, 'META_CONFLICT') ? this.#exists(name) : error;
+    } finally {
+      this.#creating.delete(name);
     }
   }
 
-  async delete(name: string): Promise<void> {
-    const row = this.get(name);
-    if (row.status !== 'ACTIVE') throw this.#notActive(row);
-    const revision = this.#streams.get(name)?.revision ?? 'absent';
-    try {
-      await this.#finishDelete(await this.#put({ ...row, status: 'DELETING' }, revision));
-    } catch (error) {
-      throw isTributaryError(error, 'META_CONFLICT')
-        ? this.#notActive({ ...row, status: 'DELETING' })
-        : error;
-    }
+  async #delete(name: string): Promise<void> {
+    await this.#settle(name);
+    const { row, revision } = this.#held(name);
+    await this.#finishDelete(await this.#put({ ...row, status: 'DELETING' }, revision));
+  }
+
+  /** Finishes what a full disk or a crash interrupted. */
+  async #settle(name: string): Promise<void> {
+    const held = this.#streams.get(name);
+    if (held?.row.status === 'CREATING') await this.#finishCreate(held);
+    if (held?.row.status === 'DELETING') await this.#finishDelete(held);
   }
 
   async #finishCreate({ row, revision }: Held): Promise<StreamRow> {
     const retentionMs = row.retentionHours * HOUR_MS;
     await Promise.all(
-      row.map.shards.map((shard) => this.#log.createShard(shardRef(row, shard), { retentionMs })),
+      row.map.shards.map((shard) =>
+        this.#log.createShard(shardRef(row, shard), { retentionMs, streamName: row.name }),
+      ),
     );
     return (await this.#put({ ...row, status: 'ACTIVE' }, revision)).row;
   }
@@ -139,18 +189,26 @@ export class StreamCatalog {
     await Promise.all(row.map.shards.map((shard) => this.#log.dropShard(shardRef(row, shard))));
     await this.#meta.del(PREFIX + row.name, revision);
     this.#streams.delete(row.name);
+    this.#names.delete(row.id);
   }
 
   async #put(row: StreamRow, expected: bigint | 'absent'): Promise<Held> {
     const revision = await this.#meta.put(PREFIX + row.name, encodeStreamRow(row), expected);
-    const held = { row, revision };
-    this.#streams.set(row.name, held);
+    return this.#hold({ row, revision });
+  }
+
+  #hold(held: Held): Held {
+    this.#streams.set(held.row.name, held);
+    this.#names.set(held.row.id, held.row.name);
     return held;
   }
 
   #checkLimits(options: CreateOptions): void {
-    const rows = this.list();
-    const shardCount = rows.reduce((count, row) => count + openShards(row.map).length, 0);
+    const rows = this.list().filter((row) => !this.#creating.has(row.name));
+    const promised = [...this.#creating.values()];
+    const shardCount =
+      rows.reduce((count, row) => count + openShards(row.map).length, 0) +
+      promised.reduce((count, one) => count + one.shardCount, 0);
     const { accountId, region } = this.#account;
     if (shardCount + options.shardCount > this.#limits.shardsMax) {
       throw kinesisError(
@@ -158,13 +216,18 @@ export class StreamCatalog {
         `This request would exceed the shard limit for the account ${accountId} in ${region}. Current shard count for the account: ${shardCount}. Limit: ${this.#limits.shardsMax}. Number of additional shards that would have resulted from this request: ${options.shardCount}. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.`,
       );
     }
-    const onDemand = rows.filter((row) => row.mode === 'ON_DEMAND').length;
+    const onDemand = [...rows, ...promised].filter(({ mode }) => mode === 'ON_DEMAND').length;
     if (options.mode === 'ON_DEMAND' && onDemand >= this.#limits.onDemandStreamsMax) {
       throw kinesisError(
         'LimitExceededException',
         `Account ${accountId} has ${onDemand} on-demand streams, its limit.`,
       );
     }
+  }
+
+  #notFound(name: string): Error {
+    const text = `Stream ${name} under account ${this.#account.accountId} not found.`;
+    return kinesisError('ResourceNotFoundException', text);
   }
 
   #exists(name: string): Error {

@@ -21,6 +21,18 @@ export interface StreamRow {
 }
 
 const VERSION = 1;
+const HOUR_MS = 3_600_000;
+
+/** Oldest moment whose records are kept, not before the stream was made. */
+export function horizonMs(row: StreamRow, nowMs: number): number {
+  return Math.max(row.createdAtMs, nowMs - row.retentionHours * HOUR_MS);
+}
+
+/** Shards that still hold records or may get some: a closed one expires with its last record. */
+export function unexpiredShards(row: StreamRow, nowMs: number): Shard[] {
+  const oldestMs = horizonMs(row, nowMs);
+  return row.map.shards.filter((shard) => shard.closedAtMs === null || shard.closedAtMs >= oldestMs);
+}
 
 export function encodeStreamRow(row: StreamRow): Uint8Array {
   const shards = row.map.shards.map((shard) => ({

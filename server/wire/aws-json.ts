@@ -8,6 +8,8 @@ import { AssertionFailure } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
 import { readBody } from './body.ts';
 import type { WireRequest, WireResponse } from './listener.ts';
+import { header, sendReply } from './reply.ts';
+import type { Reply } from './reply.ts';
 import {
   clientError,
   errorBody,
@@ -97,13 +99,6 @@ interface Exchange {
   readonly request: WireRequest;
   readonly response: WireResponse;
   readonly headers: Readonly<Record<string, string>>;
-}
-
-interface Reply {
-  readonly status: number;
-  readonly contentType?: string;
-  readonly body: string;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 function targetTable(services: readonly JsonService[]): ReadonlyMap<string, Target> {
@@ -266,32 +261,8 @@ function replyHeaders(options: AwsJsonOptions, request: WireRequest): Record<str
   return headers;
 }
 
-/** node:http and node:http2 add a correct Date themselves; SDKs mend their clock skew by it. */
 function send(exchange: Exchange, reply: Reply): void {
-  if (isGone(exchange.response)) return;
-  const body = Buffer.from(reply.body);
-  const headers: Record<string, string> = {
-    ...exchange.headers,
-    ...reply.headers,
-    'Content-Length': String(body.length),
-  };
-  if (reply.contentType !== undefined) headers['Content-Type'] = reply.contentType;
-  writeHead(exchange.response, reply.status, headers);
-  exchange.response.end(body);
-}
-
-/** The client cancelled: headers of a closed HTTP/2 stream throw. */
-function isGone(response: WireResponse): boolean {
-  if (!('createPushResponse' in response)) return response.destroyed;
-  // Node clears `stream` when the stream has ended, whatever the types say.
-  const stream = response.stream as typeof response.stream | undefined;
-  return stream === undefined || stream.destroyed || stream.closed;
-}
-
-/** One by one: the two classes' `writeHead` have no common signature. */
-function writeHead(response: WireResponse, status: number, headers: Readonly<Record<string, string>>): void {
-  response.statusCode = status;
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  sendReply(exchange.response, reply, exchange.headers);
 }
 
 function mediaType(request: WireRequest): string {
@@ -300,9 +271,4 @@ function mediaType(request: WireRequest): string {
 
 function requestContentType(request: WireRequest): string {
   return header(request, 'content-type') ?? '';
-}
-
-function header(request: WireRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }

@@ -21,7 +21,7 @@ export interface ListenerOptions {
   readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** For tests. */
   readonly sniffDeadlineMs?: number;
-  /** For tests. */
+  /** How long requests under way may take after close. */
   readonly drainMs?: number;
 }
 

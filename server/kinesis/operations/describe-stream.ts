@@ -1,8 +1,8 @@
 // DescribeStream: a page of shards with the stream's head (Kinesis API, DescribeStream).
 import { streamNameOf } from '../arn.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
-import { describeHead, describeShard } from '../description.ts';
-import { shardIdOf } from '../../../stream/shard-map.ts';
+import { describeHead, describeShard, indexBehind } from '../description.ts';
+import { unexpiredShards } from '../stream-row.ts';
 
 const PAGE_SHARDS_MAX = 100;
 
@@ -13,8 +13,10 @@ export interface DescribeStreamInput extends StreamInput {
 
 export async function describeStream(input: DescribeStreamInput, context: KinesisContext): Promise<object> {
   const row = context.catalog.get(streamNameOf(context.account, input));
-  const after = input.ExclusiveStartShardId ?? '';
-  const rest = row.map.shards.filter((shard) => shardIdOf(shard.index) > after);
+  const after = indexBehind(row, input.ExclusiveStartShardId, context);
+  // Before it is ACTIVE its shards are not there for anybody.
+  const shards = row.status === 'CREATING' ? [] : unexpiredShards(row, context.clock.wallMs());
+  const rest = shards.filter((shard) => shard.index > after);
   const page = rest.slice(0, Math.min(input.Limit ?? PAGE_SHARDS_MAX, PAGE_SHARDS_MAX));
   return {
     StreamDescription: {

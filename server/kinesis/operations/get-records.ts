@@ -1,18 +1,21 @@
 // GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords).
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
+import { recordBytes } from '../../../stream/record.ts';
 import { formatSequenceNumber } from '../../../stream/sequence-number.ts';
 import { childrenOf, shardIdOf } from '../../../stream/shard-map.ts';
 import type { StoredRecord } from '../../../storage/record-log.ts';
+import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
 import { hashKeyRange } from '../description.ts';
 import { kinesisError } from '../errors.ts';
-import { shardRef } from '../stream-row.ts';
+import { shardRef, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 export interface GetRecordsInput {
   readonly ShardIterator: string;
   readonly Limit?: number;
+  readonly StreamARN?: string;
   readonly DryRun?: boolean;
 }
 
@@ -20,16 +23,20 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   const nowMs = context.clock.wallMs();
   const iterator = context.tokens.openIterator(input.ShardIterator, nowMs);
   const row = context.catalog.byId(iterator.streamId);
-  const shard = row?.map.shards.find((candidate) => candidate.index === iterator.shardIndex);
+  const shards = row === undefined ? [] : unexpiredShards(row, nowMs);
+  const shard = shards.find((candidate) => candidate.index === iterator.shardIndex);
   if (row === undefined || shard === undefined) {
     throw kinesisError(
       'ResourceNotFoundException',
       `The stream or shard of this iterator under account ${context.account.accountId} not found.`,
     );
   }
+  checkArn(input, row, context);
   endDryRun(input);
   const max = { records: input.Limit ?? READ_RECORDS_MAX, bytes: READ_BYTES_MAX };
   const page = await context.records.read(shardRef(row, shard), iterator.position, max);
+  const bytes = page.records.reduce((sum, record) => sum + recordBytes(record), 0);
+  context.traffic.delivered(row.name, page.records.length, bytes);
   return {
     Records: page.records.map((record) => wireRecord(record, shard.index)),
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),
@@ -37,6 +44,12 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
       ? { ChildShards: childShards(row, shard.index) }
       : { NextShardIterator: context.tokens.sealIterator({ ...iterator, position: page.next }, nowMs) }),
   };
+}
+
+/** The iterator decides; an ARN beside it may only say the same. */
+function checkArn({ StreamARN }: GetRecordsInput, row: StreamRow, { account }: KinesisContext): void {
+  if (StreamARN === undefined || streamNameOf(account, { StreamARN }) === row.name) return;
+  throw kinesisError('InvalidArgumentException', 'StreamARN and ShardIterator do not name the same stream.');
 }
 
 function wireRecord(record: StoredRecord, shardIndex: number): object {

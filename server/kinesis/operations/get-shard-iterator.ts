@@ -9,7 +9,7 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';
-import { shardRef } from '../stream-row.ts';
+import { shardRef, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 export interface GetShardIteratorInput extends StreamInput {
@@ -30,7 +30,7 @@ export async function getShardIterator(
   input: GetShardIteratorInput,
   context: KinesisContext,
 ): Promise<object> {
-  const row = context.catalog.get(streamNameOf(context.account, input));
+  const row = context.catalog.active(streamNameOf(context.account, input));
   const shard = shardOf(row, input.ShardId, context);
   checkArguments(input, context);
   const position = await startOf(input, row, shard, context);
@@ -53,26 +53,27 @@ async function startOf(
     case 'AT_TIMESTAMP':
       return context.log.seekTime(shardRef(row, shard), input.Timestamp ?? 0);
     case 'AT_SEQUENCE_NUMBER':
-      return numberOf(input, row, shard, context);
+      return await numberOf(input, row, shard, context);
     case 'AFTER_SEQUENCE_NUMBER':
-      return nextPosition(numberOf(input, row, shard, context));
+      return nextPosition(await numberOf(input, row, shard, context));
   }
 }
 
-function numberOf(
+async function numberOf(
   input: GetShardIteratorInput,
   row: StreamRow,
   shard: Shard,
-  { account }: KinesisContext,
-): Position {
+  { account, log }: KinesisContext,
+): Promise<Position> {
   const number = input.StartingSequenceNumber ?? '';
   const parts = parsed(number);
-  if (parts === null) {
-    const text = `StartingSequenceNumber ${number} used in GetShardIterator on shard ${shardIdOf(shard.index)} in stream ${row.name} under account ${account.accountId} is invalid.`;
+  if (parts !== null && parts.shardIndex !== shard.index) {
+    const text = `Invalid StartingSequenceNumber. It encodes ${shardIdOf(parts.shardIndex)}, while it was used in a call to a shard with ${shardIdOf(shard.index)}`;
     throw kinesisError('InvalidArgumentException', text);
   }
-  if (parts.shardIndex === shard.index) return parts.position;
-  const text = `Invalid StartingSequenceNumber. It encodes ${shardIdOf(parts.shardIndex)}, while it was used in a call to a shard with ${shardIdOf(shard.index)}`;
+  // A number that was not given yet would hide the records that come before it.
+  if (parts !== null && parts.position < (await log.bounds(shardRef(row, shard))).next) return parts.position;
+  const text = `StartingSequenceNumber ${number} used in GetShardIterator on shard ${shardIdOf(shard.index)} in stream ${row.name} under account ${account.accountId} is invalid.`;
   throw kinesisError('InvalidArgumentException', text);
 }
 
@@ -84,9 +85,9 @@ function parsed(number: string): SequenceParts | null {
   }
 }
 
-function shardOf(row: StreamRow, shardId: string, { account }: KinesisContext): Shard {
+function shardOf(row: StreamRow, shardId: string, { account, clock }: KinesisContext): Shard {
   const index = shardIndexOf(shardId);
-  const shard = row.map.shards.find((candidate) => candidate.index === index);
+  const shard = unexpiredShards(row, clock.wallMs()).find((candidate) => candidate.index === index);
   if (shard !== undefined) return shard;
   const text =
     index === null

@@ -1,15 +1,14 @@
 // ListShards: the shards that a filter names, a page at a time, from one snapshot of the map (Kinesis API, ListShards).
-import { shardIdOf } from '../../../stream/shard-map.ts';
 import type { Shard } from '../../../stream/shard-map.ts';
 import { streamNameOf } from '../arn.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
-import { describeShard } from '../description.ts';
+import { describeShard, indexBehind } from '../description.ts';
 import { kinesisError } from '../errors.ts';
+import { horizonMs, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 const PAGE_SHARDS_MAX = 1_000;
 const TOKEN_KIND = 'shards';
-const HOUR_MS = 3_600_000;
 
 interface ShardFilter {
   readonly Type:
@@ -28,29 +27,27 @@ export interface ListShardsInput extends StreamInput {
   readonly NextToken?: string;
   readonly MaxResults?: number;
   readonly ExclusiveStartShardId?: string;
+  /** Milliseconds. */
+  readonly StreamCreationTimestamp?: number;
   readonly ShardFilter?: ShardFilter;
 }
 
 /** What a NextToken carries. */
 interface Cursor {
   readonly streamId: string;
-  readonly after: string;
+  /** Index of the last shard that was listed. */
+  readonly after: number;
   readonly filter: ShardFilter;
 }
 
 export async function listShards(input: ListShardsInput, context: KinesisContext): Promise<object> {
   const { row, after, filter } = startOf(input, context);
   const nowMs = context.clock.wallMs();
-  const rest = row.map.shards.filter(
-    (shard) => shardIdOf(shard.index) > after && matches(row, shard, filter, nowMs),
-  );
+  const matches = matcherOf(row, filter, nowMs, context);
+  const rest = unexpiredShards(row, nowMs).filter((shard) => shard.index > after && matches(shard));
   const page = rest.slice(0, Math.min(input.MaxResults ?? PAGE_SHARDS_MAX, PAGE_SHARDS_MAX));
   const last = page.at(-1);
-  const cursor: Cursor = {
-    streamId: row.id,
-    after: last === undefined ? after : shardIdOf(last.index),
-    filter,
-  };
+  const cursor: Cursor = { streamId: row.id, after: last?.index ?? after, filter };
   return {
     Shards: await Promise.all(page.map((shard) => describeShard(row, shard, context))),
     ...(page.length < rest.length ? { NextToken: context.tokens.sealPage(TOKEN_KIND, cursor, nowMs) } : {}),
@@ -60,16 +57,16 @@ export async function listShards(input: ListShardsInput, context: KinesisContext
 function startOf(
   input: ListShardsInput,
   context: KinesisContext,
-): { row: StreamRow; after: string; filter: ShardFilter } {
+): { row: StreamRow; after: number; filter: ShardFilter } {
   const { account, catalog, clock, tokens } = context;
   const isNamed = input.StreamName !== undefined || input.StreamARN !== undefined;
   if (input.NextToken === undefined) {
     if (!isNamed)
       throw kinesisError('InvalidArgumentException', 'Either NextToken or StreamName should be provided.');
-    const row = catalog.get(streamNameOf(account, input));
+    const row = listable(streamNameOf(account, input), input, context);
     return {
       row,
-      after: input.ExclusiveStartShardId ?? '',
+      after: indexBehind(row, input.ExclusiveStartShardId, context),
       filter: input.ShardFilter ?? { Type: 'FROM_TRIM_HORIZON' },
     };
   }
@@ -84,29 +81,61 @@ function startOf(
   return { row, after, filter };
 }
 
-function matches(row: StreamRow, shard: Shard, filter: ShardFilter, nowMs: number): boolean {
-  const horizonMs = Math.max(row.createdAtMs, nowMs - row.retentionHours * HOUR_MS);
-  const closedMs = shard.closedAtMs ?? Infinity;
-  if (closedMs < horizonMs) return false;
-  const atMs = Math.max(filter.Timestamp ?? horizonMs, horizonMs);
+/** A stream that is being made or deleted has no list yet or no longer: clients ask again. */
+function listable(name: string, input: ListShardsInput, { catalog, account }: KinesisContext): StreamRow {
+  const row = catalog.get(name);
+  const { StreamCreationTimestamp: createdMs } = input;
+  const isMeant = createdMs === undefined || wholeSeconds(createdMs) === wholeSeconds(row.createdAtMs);
+  if (!isMeant) {
+    const text = `Stream ${name} under account ${account.accountId} not found: it was not created at that time.`;
+    throw kinesisError('ResourceNotFoundException', text);
+  }
+  if (row.status !== 'CREATING' && row.status !== 'DELETING') return row;
+  const text = `Stream ${name} under account ${account.accountId} not ACTIVE, instead in state ${row.status}`;
+  throw kinesisError('ResourceInUseException', text);
+}
+
+/** Clients print timestamps in whole seconds and send them back. */
+function wholeSeconds(ms: number): number {
+  return Math.floor(ms / 1000);
+}
+
+function matcherOf(
+  row: StreamRow,
+  filter: ShardFilter,
+  nowMs: number,
+  context: KinesisContext,
+): (shard: Shard) => boolean {
+  const oldestMs = horizonMs(row, nowMs);
+  const closedMs = (shard: Shard): number => shard.closedAtMs ?? Infinity;
   switch (filter.Type) {
     case 'FROM_TRIM_HORIZON':
-      return true;
+      return () => true;
     case 'AT_LATEST':
-      return closedMs === Infinity;
+      return (shard) => shard.closedAtMs === null;
     case 'AT_TRIM_HORIZON':
-      return shard.createdAtMs <= horizonMs;
-    case 'AT_TIMESTAMP':
-      return shard.createdAtMs <= required(filter, atMs) && closedMs >= atMs;
-    case 'FROM_TIMESTAMP':
-      return closedMs >= required(filter, atMs);
-    case 'AFTER_SHARD_ID':
-      if (filter.ShardId !== undefined) return shardIdOf(shard.index) > filter.ShardId;
-      throw kinesisError('InvalidArgumentException', 'A ShardFilter of type AFTER_SHARD_ID needs a ShardId.');
+      return (shard) => shard.createdAtMs <= oldestMs;
+    case 'AT_TIMESTAMP': {
+      const atMs = Math.max(timestampOf(filter), oldestMs);
+      return (shard) => shard.createdAtMs <= atMs && closedMs(shard) >= atMs;
+    }
+    case 'FROM_TIMESTAMP': {
+      const atMs = Math.max(timestampOf(filter), oldestMs);
+      return (shard) => closedMs(shard) >= atMs;
+    }
+    case 'AFTER_SHARD_ID': {
+      if (filter.ShardId === undefined)
+        throw kinesisError(
+          'InvalidArgumentException',
+          'A ShardFilter of type AFTER_SHARD_ID needs a ShardId.',
+        );
+      const after = indexBehind(row, filter.ShardId, context);
+      return (shard) => shard.index > after;
+    }
   }
 }
 
-function required(filter: ShardFilter, atMs: number): number {
-  if (filter.Timestamp !== undefined) return atMs;
+function timestampOf(filter: ShardFilter): number {
+  if (filter.Timestamp !== undefined) return filter.Timestamp;
   throw kinesisError('InvalidArgumentException', `A ShardFilter of type ${filter.Type} needs a Timestamp.`);
 }

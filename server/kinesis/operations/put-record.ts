@@ -13,7 +13,7 @@ export interface PutRecordInput extends StreamInput, PutEntry {
 }
 
 export async function putRecord(input: PutRecordInput, context: KinesisContext): Promise<object | undefined> {
-  const row = context.catalog.get(streamNameOf(context.account, input));
+  const row = context.catalog.active(streamNameOf(context.account, input));
   checkSize(row, input);
   checkOrdering(input.SequenceNumberForOrdering, row.name, context);
   const shard = placeOf(row, input, context);

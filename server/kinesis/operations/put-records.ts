@@ -26,7 +26,7 @@ interface Share {
 }
 
 export async function putRecords(input: PutRecordsInput, context: KinesisContext): Promise<object> {
-  const row = context.catalog.get(streamNameOf(context.account, input));
+  const row = context.catalog.active(streamNameOf(context.account, input));
   checkRequest(row, input.Records);
   const shares = shareByShard(row, input.Records, context);
   endDryRun(input);

@@ -1,0 +1,122 @@
+// What an operator may set of the server: defaults, bounds and meaning of every setting, and where each comes from.
+import { z } from 'zod';
+import { checkConfig } from '../runtime/config-check.ts';
+import type { ExplainedProblem } from '../runtime/config-check.ts';
+import { loadConfig } from '../runtime/config.ts';
+import { LOG_LEVELS } from '../runtime/log-writer.ts';
+import { isLoopback } from '../runtime/loopback.ts';
+import { PENDING_BYTES_MAX } from '../stream/limits.ts';
+
+const httpSettings = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on; 0.0.0.0 or :: for every interface'),
+  port: z.int().min(0).max(65_535).default(4567).describe('TCP port; 0 picks a free one'),
+  drainMs: z
+    .int()
+    .min(0)
+    .max(8_000)
+    .default(3_000)
+    .describe('How long requests under way may take after SIGTERM, milliseconds'),
+});
+
+const limitSettings = z.strictObject({
+  shardsMax: z.int().min(1).max(20_000).default(1_000).describe('Open shards of all streams together'),
+  onDemandStreamsMax: z.int().min(0).max(10_000).default(50).describe('Streams in ON_DEMAND mode'),
+  pendingBytesMax: z
+    .int()
+    .min(1024 * 1024)
+    .max(1024 * 1024 * 1024)
+    .default(PENDING_BYTES_MAX)
+    .describe('Bytes of records that may wait for the disk before writers are throttled'),
+  gatewaysMax: z.int().min(1).max(100_000).default(10_000).describe('Gateways that may be enrolled'),
+});
+
+const httpAndAuth = z.object({ auth: z.string(), http: z.object({ host: z.string() }) });
+
+export const serverConfig = z
+  .strictObject({
+    dataFolder: z
+      .string('must name the folder the server keeps its data in; set --data DIR')
+      .min(1)
+      .describe('Folder that holds everything the server keeps; made when it is missing'),
+    http: httpSettings.prefault({}).describe('The listener'),
+    auth: z
+      .enum(['on', 'off'])
+      .default('on')
+      .describe('off: requests need no signature; for development, on a loopback address only'),
+    accountId: z
+      .string('must be text: put the twelve digits in quotes')
+      .regex(/^\d{12}$/, 'must be twelve digits')
+      .default('000000000000')
+      .describe('Account id in ARNs'),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,32}$/, 'must be 1..32 small letters, digits or -')
+      .default('us-east-1')
+      .describe('Region in ARNs'),
+    limits: limitSettings.prefault({}).describe('Upper bounds'),
+    metrics: z
+      .strictObject({
+        tokenFile: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('File with the bearer token that lets other hosts read /metrics'),
+      })
+      .prefault({})
+      .describe('The Prometheus endpoint'),
+    logLevel: z.enum(LOG_LEVELS).default('info').describe('Least important log lines to write'),
+  })
+  .refine((config) => config.auth !== 'off' || isLoopback(config.http.host), {
+    path: ['auth'],
+    error:
+      'must be on while http.host is no loopback address: without signatures anybody could read and write',
+    // Also beside other problems: all of them are listed at once.
+    when: ({ value }) => httpAndAuth.safeParse(value).success,
+  });
+
+export type ServerConfig = z.output<typeof serverConfig>;
+
+/** Environment variable → setting. */
+export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
+  TRIBUTARY_SERVER_DATA: 'dataFolder',
+  TRIBUTARY_SERVER_HOST: 'http.host',
+  TRIBUTARY_SERVER_PORT: 'http.port',
+  TRIBUTARY_SERVER_REGION: 'region',
+  TRIBUTARY_SERVER_LOG_LEVEL: 'logLevel',
+};
+
+export interface ServerFlags {
+  readonly data?: string | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly auth?: string | undefined;
+  readonly config?: string | undefined;
+}
+
+/** Throws CONFIG_INVALID whose details hold every problem. */
+export function loadServerConfig(flags: ServerFlags, env: NodeJS.ProcessEnv = process.env): ServerConfig {
+  return loadConfig({
+    schema: serverConfig,
+    environment: SERVER_ENVIRONMENT,
+    env,
+    overrides: {
+      dataFolder: flags.data,
+      'http.host': flags.host,
+      'http.port': flags.port,
+      auth: flags.auth,
+    },
+    ...(flags.config === undefined ? {} : { path: flags.config }),
+  });
+}
+
+/** Every problem of the settings; none: they are valid. */
+export function checkServerConfig(
+  flags: ServerFlags,
+  env: NodeJS.ProcessEnv = process.env,
+): ExplainedProblem[] {
+  return checkConfig(serverConfig, () => loadServerConfig(flags, env), flags.config);
+}

@@ -1,0 +1,95 @@
+// POST /sync/v1/enrol: the one request a stranger may make. The code is its only right; guesses are counted.
+import type { z } from 'zod';
+import { isTributaryError } from '../../stream/errors.ts';
+import type { ErrorCode } from '../../stream/errors.ts';
+import type { Log } from '../../stream/ports.ts';
+import { enrolRequest } from '../../sync/protocol.ts';
+import type { EnrolResponse } from '../../sync/protocol.ts';
+import { enrolmentText } from '../../sync/signatures.ts';
+import { BadBody, parseJson, readSmallBody } from '../wire/json-body.ts';
+import type { WireRequest, WireResponse } from '../wire/listener.ts';
+import { jsonReply, sendReply } from '../wire/reply.ts';
+import type { Reply } from '../wire/reply.ts';
+import type { EnrolmentCodes } from './enrolment-codes.ts';
+import { newToken } from './gateway-registry.ts';
+import type { GuessLimit } from './guess-limit.ts';
+import type { ServerIdentity } from './server-identity.ts';
+
+export interface EnrolParts {
+  readonly codes: EnrolmentCodes;
+  readonly identity: ServerIdentity;
+  readonly guesses: GuessLimit;
+  readonly log: Log;
+}
+
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  ENROLMENT_CODE_INVALID: 403,
+  ENROLMENT_CODE_USED: 409,
+  ENROLMENT_CODE_EXPIRED: 410,
+  PROTOCOL_ERROR: 400,
+  BUSY: 503,
+  STORAGE_FULL: 503,
+};
+
+export function enrolHandler(parts: EnrolParts): (request: WireRequest, response: WireResponse) => void {
+  return (request, response) => {
+    void answer(request, parts).then((reply) => {
+      if (reply !== null) sendReply(response, reply);
+    });
+  };
+}
+
+async function answer(request: WireRequest, parts: EnrolParts): Promise<Reply | null> {
+  const read = await readSmallBody(request);
+  if (read.kind === 'aborted') return null;
+  if (read.kind === 'tooLarge') return refusal(413, 'PROTOCOL_ERROR', 'the body is larger than 16 KiB');
+  if (request.method !== 'POST') return refusal(405, 'PROTOCOL_ERROR', 'only POST', { Allow: 'POST' });
+  const address = request.socket.remoteAddress ?? '';
+  if (!parts.guesses.take(address))
+    return refusal(429, 'BUSY', 'too many wrong enrolment codes; try again in a minute', {
+      'Retry-After': '60',
+    });
+  try {
+    const response = await enrol(parseJson(read.bytes, enrolRequest), parts);
+    parts.guesses.giveBack(address);
+    return jsonReply(200, response);
+  } catch (error) {
+    return refusalOf(error, address, parts);
+  }
+}
+
+async function enrol(
+  request: z.output<typeof enrolRequest>,
+  { codes, identity }: EnrolParts,
+): Promise<EnrolResponse> {
+  const row = await codes.redeem(request);
+  const statement = enrolmentText(request.nonce, row.id, row.publicKey);
+  return {
+    gateway: row.id,
+    // Once it had a session, what it lost is not given again: it comes back as one whose disk was restored.
+    token: row.connectionEpoch === 0 ? row.token : newToken(),
+    serverPublicKey: Buffer.from(identity.publicKey).toString('base64'),
+    signature: identity.sign(statement).toString('base64'),
+  };
+}
+
+function refusalOf(error: unknown, address: string, { guesses, log }: EnrolParts): Reply {
+  // Only a wrong code is a guess; a used or an expired one was right once.
+  if (isTributaryError(error, 'ENROLMENT_CODE_INVALID')) log.notice('enrolment refused', { address });
+  else guesses.giveBack(address);
+  if (error instanceof BadBody) return refusal(400, 'PROTOCOL_ERROR', error.message);
+  const status = isTributaryError(error) ? STATUS_OF[error.code] : undefined;
+  if (isTributaryError(error) && status !== undefined) return refusal(status, error.code, error.message);
+  log.error('enrolment failed', { error });
+  return refusal(500, 'INTERNAL', 'the server could not enrol the gateway; try again');
+}
+
+/** Checked by both sides as enrolRefusal. */
+function refusal(
+  status: number,
+  code: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): Reply {
+  return jsonReply(status, { code, message }, headers);
+}

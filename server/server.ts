@@ -1,0 +1,162 @@
+// The composition root of the central program: builds every part, in the order the data needs them, and closes them
+// in the other. It reads no arguments and ends no process; program.ts does.
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../runtime/clock.ts';
+import { nodeDigest } from '../runtime/digest.ts';
+import { DisposeStack } from '../runtime/dispose-stack.ts';
+import { lockFolder } from '../runtime/folder-lock.ts';
+import { openFileKey } from '../runtime/key-provider.ts';
+import { MetricsRegistry } from '../runtime/metrics.ts';
+import { verifyRequest } from '../runtime/sigv4.ts';
+import { guardStore } from '../runtime/storage-guard.ts';
+import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { RecordLog } from '../storage/record-log.ts';
+import { openRunIdentity } from '../storage/run-identity.ts';
+import type { Log } from '../stream/ports.ts';
+import { installAccessKeys } from './access/install-access-keys.ts';
+import { openSecret } from './access/server-secrets.ts';
+import type { ServerConfig } from './config.ts';
+import { openDataFolder } from './data-folder.ts';
+import { enrolHandler } from './fleet/enrol-endpoint.ts';
+import { EnrolmentCodes } from './fleet/enrolment-codes.ts';
+import { fleetHandler } from './fleet/fleet-api.ts';
+import { GatewayRegistry } from './fleet/gateway-registry.ts';
+import { GuessLimit } from './fleet/guess-limit.ts';
+import { openServerIdentity } from './fleet/server-identity.ts';
+import { kinesisService } from './kinesis/kinesis-service.ts';
+import { TokenSigner } from './kinesis/page-token.ts';
+import { kinesisStorageError } from './kinesis/storage-error.ts';
+import { StreamCatalog } from './kinesis/stream-catalog.ts';
+import { openTraffic } from './kinesis/traffic.ts';
+import { routeRequests } from './router.ts';
+import { observeServer } from './server-metrics.ts';
+import { serveSessions } from './serve-sessions.ts';
+import { StreamIngest } from './stream-ingest.ts';
+import { openSyncEndpoint } from './sync-endpoint.ts';
+import { awsJsonHandler } from './wire/aws-json.ts';
+import type { Verify } from './wire/aws-json.ts';
+import { openListener } from './wire/listener.ts';
+
+export interface ServerOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Log;
+  /** The disk failed: nothing more is acknowledged, and only a new start can recover. */
+  readonly onStorageFailed: (error: Error) => void;
+}
+
+export interface RunningServer {
+  readonly httpUrl: string;
+  readonly port: number;
+  /** Stops accepting, finishes what is under way within a bound, closes the store. Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function openServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
+  const parts = new DisposeStack();
+  try {
+    return await build(config, options, parts);
+  } catch (error) {
+    await parts.close();
+    throw error;
+  }
+}
+
+async function build(
+  config: ServerConfig,
+  { env, log, onStorageFailed }: ServerOptions,
+  parts: DisposeStack,
+): Promise<RunningServer> {
+  const clock = systemClock;
+  const digest = nodeDigest;
+  const metrics = new MetricsRegistry();
+  const account = { accountId: config.accountId, region: config.region };
+
+  // What is kept.
+  const folder = openDataFolder(config.dataFolder);
+  parts.use(await lockFolder(folder.path));
+  const sealer = openFileKey(folder.keyFile);
+  let isHealthy = true;
+  const store = guardStore(parts.use(await openLmdbStore({ path: folder.storeFile, clock })), (error) => {
+    isHealthy = false;
+    onStorageFailed(error);
+  });
+  const records = new RecordLog(store.log, openRunIdentity(), clock, digest, {
+    clockSync: () => 'unknown',
+    pendingBytesMax: config.limits.pendingBytesMax,
+  });
+  parts.defer(() => records.flush());
+  const catalog = await StreamCatalog.open(store, clock, account, config.limits);
+
+  // Who may do what.
+  const keys = await installAccessKeys(store.meta, sealer, folder.path, env, log);
+  const verify: Verify = (request, body, service) =>
+    config.auth === 'off'
+      ? { accessKeyId: 'anyone' }
+      : verifyRequest(request, body, {
+          service,
+          now: () => clock.wallMs(),
+          findSecret: (accessKeyId) => keys.secretOf(accessKeyId),
+        });
+  const tokens = new TokenSigner(await openSecret(store.meta, sealer, 'iterators'));
+
+  // Gateways.
+  const fleetLog = log.child('fleet');
+  const received = metrics.counter('tributary_sync_records_total', 'Records that gateways delivered');
+  const registry = await GatewayRegistry.open(store.meta, sealer, clock, fleetLog, {
+    gatewaysMax: config.limits.gatewaysMax,
+    onReceived: (count) => received.add(count),
+  });
+  const identity = await openServerIdentity(store.meta, sealer);
+  const codes = new EnrolmentCodes(store.meta, clock, registry, {
+    fingerprint: identity.fingerprint,
+    hashKey: await openSecret(store.meta, sealer, 'enrolment-codes'),
+  });
+  const guesses = new GuessLimit(() => Number(clock.monotonicUs() / 1000n));
+  const enrol = enrolHandler({ codes, identity, guesses, log: fleetLog });
+  const fleet = fleetHandler({ registry, codes, verify, log: fleetLog });
+  const syncLog = log.child('sync');
+  const target = new StreamIngest(catalog, store.log, digest);
+  const onSession = serveSessions({ directory: registry, target, identity, digest, clock, log: syncLog });
+  const sync = openSyncEndpoint(onSession, syncLog);
+
+  // The service APIs.
+  const traffic = openTraffic(metrics);
+  const kinesis = kinesisService({
+    account,
+    catalog,
+    records,
+    log: store.log,
+    tokens,
+    clock,
+    digest,
+    traffic,
+  });
+  const aws = awsJsonHandler({
+    services: [kinesis],
+    verify,
+    log: log.child('aws'),
+    mapError: kinesisStorageError,
+  });
+
+  // The door, last: whoever comes in finds everything in place.
+  observeServer(metrics, { store, records, catalog, sync, registry });
+  const listener = await openListener({
+    ...config.http,
+    onRequest: routeRequests({
+      aws,
+      enrol,
+      fleet,
+      metrics,
+      metricsToken: metricsToken(config),
+      isHealthy: () => isHealthy,
+    }),
+    onUpgrade: (request, socket, head) => sync.upgrade(request, socket, head),
+  });
+  // Together: the listener waits for its sockets, and the gateways' are among them.
+  parts.defer(async () => void (await Promise.all([listener.close(), sync.close()])));
+  return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
+}
+
+function metricsToken({ metrics }: ServerConfig): string | undefined {
+  return metrics.tokenFile === undefined ? undefined : readFileSync(metrics.tokenFile, 'utf8').trim();
+}
