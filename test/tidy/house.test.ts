@@ -1,19 +1,13 @@
 // Goal: the rules whose breach is a bug. Method: the compiler on a copy with one wrong import, and the tree itself.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../stream/errors.ts';
+import { LAYERS, ROOT, sourcesOf } from './tree.ts';
 
-const ROOT = resolve(import.meta.dirname, '../..');
-const LAYERS = ['stream', 'runtime', 'storage', 'devices', 'sync', 'gateway', 'server', 'cli'];
-
-const sources = LAYERS.flatMap((layer) =>
-  readdirSync(join(ROOT, layer), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => join(layer, file)),
-);
+const sources = sourcesOf(LAYERS).map(({ path }) => path);
 
 describe('import rights', () => {
   let copy = '';

@@ -1,0 +1,246 @@
+// A server, a gateway's log and a link between them, all real but in one process, with disks that can be copied and
+// put back: the world in which the seeded simulation of the link plays.
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Relay } from '../../cli/demo/relay.ts';
+import { IdentityStore } from '../../gateway/identity-store.ts';
+import { LocalLog } from '../../gateway/local-log.ts';
+import { ServerLink } from '../../gateway/server-link.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { nodeDigest } from '../../runtime/digest.ts';
+import { openFileKey } from '../../runtime/key-provider.ts';
+import { openLog } from '../../runtime/log-writer.ts';
+import { signRequest } from '../../runtime/sigv4.ts';
+import { serverConfig } from '../../server/config.ts';
+import { openServer } from '../../server/server.ts';
+import type { RunningServer } from '../../server/server.ts';
+import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { RecordLog } from '../../storage/record-log.ts';
+import { openRunIdentity } from '../../storage/run-identity.ts';
+import type { Store } from '../../stream/ports.ts';
+import type { RecordClass } from '../../stream/record.ts';
+
+const KEYS = { accessKeyId: 'SIMULATION', secretAccessKey: 'not a secret' };
+const quiet = openLog('simulation', { level: 'error', write: (line) => lines.push(line) });
+/** What the programs logged at level error. */
+export const lines: string[] = [];
+
+export class ServerSide {
+  readonly #folder: string;
+  #running: RunningServer | null = null;
+  #port = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get url(): string {
+    return this.#running?.httpUrl ?? '';
+  }
+
+  async start(): Promise<void> {
+    const config = serverConfig.parse({ dataFolder: this.#folder, http: { port: this.#port, drainMs: 200 } });
+    const env = {
+      TRIBUTARY_ACCESS_KEY_ID: KEYS.accessKeyId,
+      TRIBUTARY_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
+    };
+    this.#running = await openServer(config, {
+      env,
+      log: quiet,
+      onStorageFailed: (error) => {
+        throw error;
+      },
+    });
+    this.#port = this.#running.port;
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.close();
+    this.#running = null;
+  }
+
+  copyTo(folder: string): void {
+    copyFolder(this.#folder, folder);
+  }
+
+  restoreFrom(folder: string): void {
+    copyFolder(folder, this.#folder);
+  }
+
+  async enrolmentCode(): Promise<string> {
+    const answer = await this.#api('POST', '/api/v1/enrolment-codes', '{}');
+    return (JSON.parse(answer) as { code: string }).code;
+  }
+
+  async events(): Promise<string[]> {
+    const answer = JSON.parse(await this.#api('GET', '/api/v1/gateways', '')) as {
+      gateways: { events: { kind: string }[] }[];
+    };
+    return answer.gateways.flatMap(({ events }) => events.map(({ kind }) => kind));
+  }
+
+  /** Every record of a stream, in the order of its only shard. */
+  async readAll(stream: string): Promise<string[]> {
+    const ShardId = 'shardId-000000000000';
+    const input = { StreamName: stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' };
+    let iterator = (await this.#kinesis('GetShardIterator', input)).ShardIterator;
+    const texts: string[] = [];
+    for (;;) {
+      const page = await this.#kinesis('GetRecords', { ShardIterator: iterator, Limit: 1000 });
+      texts.push(...(page.Records ?? []).map(({ Data }) => Buffer.from(Data, 'base64').toString()));
+      if (page.NextShardIterator === undefined || page.MillisBehindLatest === 0) return texts;
+      iterator = page.NextShardIterator;
+    }
+  }
+
+  async #kinesis(operation: string, input: object): Promise<KinesisAnswer> {
+    const text = await this.#send('kinesis', 'POST', '/', JSON.stringify(input), {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': `Kinesis_20131202.${operation}`,
+    });
+    return JSON.parse(text) as KinesisAnswer;
+  }
+
+  #api(method: string, path: string, body: string): Promise<string> {
+    return this.#send('tributary', method, path, body, { 'content-type': 'application/json' });
+  }
+
+  async #send(
+    service: string,
+    method: string,
+    path: string,
+    body: string,
+    headers: Record<string, string>,
+  ): Promise<string> {
+    const url = new URL(path, this.url);
+    const unsigned = { method, url: url.href, headers: { ...headers, host: url.host }, body };
+    const signed = signRequest(unsigned, KEYS, { region: 'us-east-1', service, now: Date.now() });
+    const response = await fetch(url, { method, headers: signed, ...(body === '' ? {} : { body }) });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    return text;
+  }
+}
+
+interface KinesisAnswer {
+  readonly ShardIterator: string;
+  readonly NextShardIterator?: string;
+  readonly MillisBehindLatest?: number;
+  readonly Records?: readonly { readonly Data: string }[];
+}
+
+interface OpenGateway {
+  readonly store: Store;
+  readonly records: RecordLog;
+  readonly local: LocalLog;
+  readonly link: ServerLink;
+}
+
+export class GatewaySide {
+  readonly #folder: string;
+  readonly #capBytes: number;
+  #open: OpenGateway | null = null;
+
+  constructor(folder: string, capBytes = 1024 ** 3) {
+    this.#folder = folder;
+    this.#capBytes = capBytes;
+  }
+
+  async start(serverUrl: string, code?: string): Promise<void> {
+    mkdirSync(this.#folder, { recursive: true });
+    const store = await openLmdbStore({
+      path: join(this.#folder, 'gateway.mdb'),
+      clock: systemClock,
+      layout: 'perShard',
+    });
+    const identity = openRunIdentity();
+    const records = new RecordLog(store.log, identity, systemClock, nodeDigest);
+    const local = await LocalLog.open(
+      { store, records, run: identity.run, clock: systemClock, digest: nodeDigest, log: quiet },
+      { capBytes: this.#capBytes, acknowledgedRetentionMs: 3_600_000 },
+    );
+    const identities = await IdentityStore.open(store.meta, openFileKey(join(this.#folder, 'gateway.key')));
+    if (code !== undefined) await identities.prepare(code, serverUrl);
+    const link = new ServerLink({
+      source: local,
+      identities,
+      name: 'simulated',
+      programVersion: 'simulation',
+      digest: nodeDigest,
+      codecs: [],
+      clock: systemClock,
+      random: () => 0.02,
+      log: quiet,
+      onRefused: (error) => {
+        throw error;
+      },
+    });
+    link.start();
+    this.#open = { store, records, local, link };
+  }
+
+  async stop(): Promise<void> {
+    const open = this.#open;
+    if (open === null) return;
+    this.#open = null;
+    await open.link.close();
+    open.local.close();
+    await open.records.flush();
+    await open.store.close();
+  }
+
+  append(
+    stream: string,
+    recordClass: RecordClass,
+    partitionKey: string,
+    texts: readonly string[],
+  ): Promise<void> {
+    const records = texts.map((text) => ({ partitionKey, data: Buffer.from(text) }));
+    if (this.#open === null) throw new Error('the gateway is stopped');
+    return this.#open.local.append(stream, recordClass, records, []);
+  }
+
+  get linkState(): string {
+    const status = this.#open?.link.status;
+    return status === undefined ? 'stopped' : `${status.state} ${status.reason?.code ?? ''}`.trim();
+  }
+
+  get unsentRecords(): number {
+    return this.#open?.local.unsentRecords ?? 0;
+  }
+
+  get evictedRecords(): number {
+    return this.#open?.local.evictedRecords ?? 0;
+  }
+
+  copyTo(folder: string): void {
+    copyFolder(this.#folder, folder);
+  }
+
+  restoreFrom(folder: string): void {
+    copyFolder(folder, this.#folder);
+  }
+}
+
+/** Both sides started and joined through a relay; the gateway is enrolled. */
+export async function openWorld(
+  folder: string,
+  capBytes?: number,
+): Promise<{ server: ServerSide; gateway: GatewaySide; relay: Relay }> {
+  const server = new ServerSide(join(folder, 'server'));
+  await server.start();
+  const relay = await Relay.open(server.url);
+  const gateway = new GatewaySide(join(folder, 'gateway'), capBytes);
+  await gateway.start(relay.url, await server.enrolmentCode());
+  return { server, gateway, relay };
+}
+
+/** Waits for what must come, whatever the machine's load; the test's own timeout is the bound. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+function copyFolder(from: string, to: string): void {
+  rmSync(to, { recursive: true, force: true });
+  cpSync(from, to, { recursive: true, filter: (path) => !path.includes('.lock') });
+}
