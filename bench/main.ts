@@ -1,0 +1,67 @@
+// `npm run bench`: every figure as a ratio to a named peer in the same run. Options: --rounds N, --seconds N, and the
+// names of workloads (mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { isThere } from './contender.ts';
+import { getRecordsWorkload, putRecordsWorkload } from './kinesis.ts';
+import { measure, report } from './measure.ts';
+import { mqttWorkload } from './mqtt.ts';
+
+const WORKLOADS = { mqtt: mqttWorkload, put: putRecordsWorkload, get: getRecordsWorkload };
+const ROOT = join(import.meta.dirname, '../..');
+const PEER_PACKAGES = ['kinesalite@3.3.3', 'kinesis-local@0.6.2'];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    write: { type: 'boolean', default: false },
+  },
+});
+const pace = { rounds: Number(values.rounds), durationMs: 1000 * Number(values.seconds), warmUpMs: 2000 };
+const names = (positionals.length === 0 ? Object.keys(WORKLOADS) : positionals) as (keyof typeof WORKLOADS)[];
+
+installPeers();
+if (isThere('taskset')) execFileSync('taskset', ['-pc', '1', String(process.pid)], { stdio: 'ignore' });
+const sections = [heading()];
+for (const name of names) {
+  const workload = WORKLOADS[name];
+  sections.push(report(workload, await measure(workload, pace)));
+}
+const text = sections.join('\n');
+process.stdout.write(text);
+if (values.write) writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), text);
+process.exit(0);
+
+function heading(): string {
+  const model = cpus()[0]?.model ?? 'unknown';
+  return `# Benchmarks
+
+Made by \`npm run bench -- --write\`. Every contender runs in every round on core 0, the generator on core 1; medians of
+${pace.rounds} rounds of ${pace.durationMs / 1000} s. Every request of ours is signed and verified. A loss is printed like a gain.
+
+Machine: ${cpus().length} cores (${model}), Linux ${release()}, Node ${process.version}; load average at the start: ${loadavg()
+    .map((value) => value.toFixed(2))
+    .join(' ')}.
+`;
+}
+
+/** Peers are measured, not depended on: they stay out of package.json. */
+function installPeers(): void {
+  const folder = join(ROOT, 'node_modules/.cache/bench');
+  if (
+    existsSync(join(folder, 'node_modules/kinesalite')) &&
+    existsSync(join(folder, 'node_modules/kinesis-local'))
+  )
+    return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', ...PEER_PACKAGES], {
+    cwd: folder,
+    stdio: 'inherit',
+  });
+}
