@@ -42,13 +42,6 @@ export function parseEnrolmentCode(text: string): EnrolmentCode {
   );
 }
 
-/** What the server signs when it enrols a gateway: nobody else can answer this request, nor this answer another one. */
-export function enrolmentStatement(nonce: string, gateway: string, gatewayPublicKey: Uint8Array): Uint8Array {
-  return Buffer.from(
-    `tributary enrol 1\n${nonce}\n${gateway}\n${Buffer.from(gatewayPublicKey).toString('base64')}`,
-  );
-}
-
 /** Most significant bits first. */
 function symbols(bytes: Uint8Array, count: number): string {
   let text = '';

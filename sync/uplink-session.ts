@@ -30,6 +30,8 @@ export interface UplinkParts {
   readonly digest: Digest;
   readonly codecs: readonly Codec[];
   readonly clock: Clock;
+  /** In [0, 1): spreads the attempts of many gateways. */
+  readonly random: () => number;
   readonly log: Log;
 }
 

@@ -23,9 +23,9 @@ export class Uplink {
   #running: Promise<void> | null = null;
   #status: LinkStatus;
 
-  constructor(parts: UplinkParts, random: () => number = Math.random) {
+  constructor(parts: UplinkParts) {
     this.#parts = parts;
-    this.#backoff = new Backoff(random);
+    this.#backoff = new Backoff(parts.random);
     this.#status = {
       state: 'connecting',
       reason: null,
