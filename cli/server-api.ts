@@ -3,7 +3,7 @@ import { signRequest } from '../runtime/sigv4.ts';
 import type { Credentials } from '../runtime/sigv4.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
 
-export const DEFAULT_SERVER = 'http://127.0.0.1:4567';
+const DEFAULT_SERVER = 'http://127.0.0.1:4567';
 const TIMEOUT_MS = 30_000;
 const REGION = 'us-east-1';
 const TARGET_PREFIX = 'Kinesis_20131202';

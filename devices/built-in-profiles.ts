@@ -10,7 +10,7 @@ export function builtInProfiles(digest: Digest): ReadonlyMap<string, Profile> {
 }
 
 /** The payload's bytes unchanged, under the name of its source. */
-export function rawProfile(digest: Digest): Profile {
+function rawProfile(digest: Digest): Profile {
   return {
     name: 'raw',
     decode: (payload, { source }) => ({

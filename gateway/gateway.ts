@@ -111,7 +111,14 @@ async function build(
     digest,
   });
   const mqtt = parts.use(
-    await MqttBroker.open(config.mqtt, { intake, meta: store.meta, log: log.child('mqtt'), metrics, clock }),
+    await MqttBroker.open(config.mqtt, {
+      intake,
+      notes: await local.recentNotes(),
+      meta: store.meta,
+      log: log.child('mqtt'),
+      metrics,
+      clock,
+    }),
   );
   const serial = await Promise.all(
     config.serial.map(async (settings) =>

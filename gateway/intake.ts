@@ -5,19 +5,21 @@ import { TributaryError } from '../stream/errors.ts';
 import { RECORD_BYTES_MAX } from '../stream/limits.ts';
 import type { Clock, Digest, MetaChange } from '../stream/ports.ts';
 import { recordBytes } from '../stream/record.ts';
-import type { RecordClass, RecordInput } from '../stream/record.ts';
+import type { RecordInput } from '../stream/record.ts';
+import type { LaneName } from './lane-row.ts';
 import { findRoute } from './routes.ts';
 import type { Route, RouteSource } from './routes.ts';
 
 /** The log below. Durable when resolved, in the order of the calls; throws what ShardLog.append throws. */
 export interface IntakeLog {
-  append(
-    stream: string,
-    recordClass: RecordClass,
-    records: readonly RecordInput[],
-    changes: readonly MetaChange[],
-    forward: boolean,
-  ): Promise<void>;
+  append(lane: LaneName, records: readonly RecordInput[], beside: Beside): Promise<void>;
+}
+
+/** What becomes durable in the same commit as the records. */
+export interface Beside {
+  readonly side?: readonly MetaChange[];
+  /** Kept with the records for as long as they are here. */
+  readonly note?: Uint8Array;
 }
 
 /** What a payload came from and how to read it. */
@@ -27,17 +29,13 @@ export interface IntakeOrigin {
   readonly profile?: string;
 }
 
-export interface IntakeItem extends IntakeOrigin {
+export interface IntakeItem extends IntakeOrigin, Beside {
   readonly payload: Uint8Array;
-  /** Becomes durable in the same commit as the records. */
-  readonly side?: readonly MetaChange[];
 }
 
 /** Decoded records of one stream, to be appended together or not at all. */
 export interface PreparedAppend {
-  readonly stream: string;
-  readonly class: RecordClass;
-  readonly forward: boolean;
+  readonly lane: LaneName;
   readonly isQuarantine: boolean;
   readonly records: readonly RecordInput[];
 }
@@ -87,7 +85,7 @@ export class Intake {
    * Throws RECORD_TOO_LARGE for what the log could not hold whole: nothing of it is kept then, the sender keeps it.
    */
   async accept(item: IntakeItem): Promise<void> {
-    await this.append(this.prepare(item, item.payload), item.side ?? []);
+    await this.append(this.prepare(item, item.payload), item);
   }
 
   /** Decodes now, so that a reading keeps the time it came in at however long it waits for the disk. */
@@ -98,20 +96,18 @@ export class Intake {
     const context = { source: source.name, nowMs: clock.wallMs() };
     const decoded = requireProfile(profiles, name, `source ${source.name}`).decode(payload, context);
     const { stream, forward } = route;
-    if (decoded.kind === 'records') {
-      return { stream, class: route.class, forward, isQuarantine: false, records: decoded.records };
-    }
+    const lane = { stream, class: route.class, forward };
+    if (decoded.kind === 'records') return { lane, isQuarantine: false, records: decoded.records };
     const records = [this.#quarantined({ ...context, reason: decoded.reason, payload })];
-    return { stream: `${stream}.quarantine`, class: route.class, forward, isQuarantine: true, records };
+    return { lane: { ...lane, stream: `${stream}.quarantine` }, isQuarantine: true, records };
   }
 
-  /** Durable when resolved, with the changes in the same commit. */
-  async append(prepared: PreparedAppend, side: readonly MetaChange[] = []): Promise<void> {
-    const { stream, records, forward, isQuarantine } = prepared;
+  /** Durable when resolved, with what is beside it in the same commit. */
+  async append({ lane, records, isQuarantine }: PreparedAppend, beside: Beside = {}): Promise<void> {
     // A profile may find nothing to record: then there is nothing to remember beside it either.
     if (records.length === 0) return;
-    for (const record of records) checkSize(record, stream);
-    await this.#parts.log.append(stream, prepared.class, records, side, forward);
+    for (const record of records) checkSize(record, lane.stream);
+    await this.#parts.log.append(lane, records, beside);
     if (isQuarantine) this.#quarantinedCount += records.length;
     else this.#recordCount += records.length;
   }

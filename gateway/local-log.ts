@@ -1,9 +1,10 @@
 // The gateway's log: one lane for each stream and class, under a byte cap. What intake writes to and the uplink reads.
-import type { Clock, Digest, Log, MetaChange, Store, StoredBlock } from '../stream/ports.ts';
-import type { RecordClass, RecordInput } from '../stream/record.ts';
+import type { Clock, Digest, Log, Store, StoredBlock } from '../stream/ports.ts';
+import { positionParts, toPosition } from '../stream/position.ts';
+import type { RecordInput } from '../stream/record.ts';
 import type { RecordLog } from '../storage/record-log.ts';
 import type { Backlog, UplinkLane, UplinkSource } from '../sync/ports.ts';
-import type { IntakeLog } from './intake.ts';
+import type { Beside, IntakeLog } from './intake.ts';
 import { LANE_PREFIX, decodeLaneName, encodeLaneName, laneKeyOf } from './lane-row.ts';
 import type { LaneName } from './lane-row.ts';
 import { LocalLane, shardRefOf } from './local-lane.ts';
@@ -19,6 +20,9 @@ export interface LocalLogParts {
   readonly digest: Digest;
   readonly log: Log;
 }
+
+/** Blocks of a lane whose notes still matter: each is one commit, and an acknowledgement is lost with the last ones. */
+const NOTED_BLOCKS = 64;
 
 export class LocalLog implements IntakeLog, UplinkSource {
   readonly #parts: LocalLogParts;
@@ -45,19 +49,38 @@ export class LocalLog implements IntakeLog, UplinkSource {
   }
 
   /** Durable when resolved, in the order of the calls. */
-  async append(
-    stream: string,
-    recordClass: RecordClass,
-    records: readonly RecordInput[],
-    changes: readonly MetaChange[],
-    forward = true,
-  ): Promise<void> {
-    const lane = await this.#laneOf({ stream, class: recordClass, forward });
-    const side = [...changes, ...lane.runChanges()];
-    await this.#parts.records.append(lane.ref, records, { class: recordClass, isLane: true, with: side });
+  async append(name: LaneName, records: readonly RecordInput[], { side = [], note }: Beside): Promise<void> {
+    const lane = await this.#laneOf(name);
+    const changes = [...side, ...lane.runChanges()];
+    const noted = note === undefined ? {} : { note };
+    await this.#parts.records.append(lane.ref, records, {
+      class: name.class,
+      isLane: true,
+      with: changes,
+      ...noted,
+    });
     lane.appended(records.length);
     for (const listener of this.#listeners) listener();
     this.#budget.appended(records);
+  }
+
+  /** What was noted beside the newest blocks of every lane, each lane's oldest first. */
+  async recentNotes(): Promise<Uint8Array> {
+    const notes: Uint8Array[] = [];
+    for (const { ref } of this.#open) {
+      const { next, first } = await this.#parts.store.log.bounds(ref);
+      if (first === null) continue;
+      const { epoch, commit } = positionParts(next);
+      const oldest = positionParts(first).commit;
+      const back = commit - BigInt(NOTED_BLOCKS);
+      const from = toPosition(epoch, back > oldest ? back : oldest, 0);
+      const page = await this.#parts.store.log.readBlocks(ref, from, {
+        blocks: NOTED_BLOCKS,
+        bytes: Infinity,
+      });
+      notes.push(...page.blocks.map((block) => block.note));
+    }
+    return Buffer.concat(notes);
   }
 
   lanes(): readonly UplinkLane[] {

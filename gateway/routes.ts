@@ -8,7 +8,7 @@ const SERIAL_PREFIX = 'serial:';
 /** Stream names of the Kinesis API, shorter by `.quarantine`, which every stream may get beside it. */
 const STREAM_NAME = /^[a-zA-Z0-9_.-]{1,117}$/;
 
-export const routeSchema = z.strictObject({
+const routeSchema = z.strictObject({
   match: z
     .string()
     .check((context) => {

@@ -81,7 +81,7 @@ export const serverConfig = z
 export type ServerConfig = z.output<typeof serverConfig>;
 
 /** Environment variable → setting. */
-export const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
+const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   TRIBUTARY_SERVER_DATA: 'dataFolder',
   TRIBUTARY_SERVER_HOST: 'http.host',
   TRIBUTARY_SERVER_PORT: 'http.port',

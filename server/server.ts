@@ -12,6 +12,7 @@ import { guardStore } from '../runtime/storage-guard.ts';
 import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import { TributaryError } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
 import { openSecret } from './access/server-secrets.ts';
@@ -157,6 +158,13 @@ async function build(
   return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
 }
 
-function metricsToken({ metrics }: ServerConfig): string | undefined {
-  return metrics.tokenFile === undefined ? undefined : readFileSync(metrics.tokenFile, 'utf8').trim();
+function metricsToken({ metrics: { tokenFile } }: ServerConfig): string | undefined {
+  if (tokenFile === undefined) return undefined;
+  try {
+    const token = readFileSync(tokenFile, 'utf8').trim();
+    if (token !== '') return token;
+  } catch (cause) {
+    throw new TributaryError('CONFIG_INVALID', `metrics.tokenFile ${tokenFile} cannot be read`, { cause });
+  }
+  throw new TributaryError('CONFIG_INVALID', `metrics.tokenFile ${tokenFile} is empty; put a token in it`);
 }

@@ -34,11 +34,13 @@ export const LAZY_MS = 5_000;
 export class Committer {
   readonly #engine: Engine;
   readonly #options: CommitterOptions;
-  #queue: Waiting[] = [];
+  readonly #queue: Waiting[] = [];
   #lazy: Decide<void>[] = [];
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopped: TributaryError | null = null;
+  /** What is lazy may be a trim, which makes room: on a full disk it is tried once without the writes that found none. */
+  #rescue: 'none' | 'due' | 'tried' = 'none';
 
   constructor(engine: Engine, options: CommitterOptions = { commitMsMax: COMMIT_MS_MAX, lazyMs: LAZY_MS }) {
     this.#engine = engine;
@@ -84,7 +86,7 @@ export class Committer {
   }
 
   #arm(): void {
-    if (this.#stopped !== null) return;
+    if (this.#stopped !== null || this.#lazy.length === 0) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       // A failure keeps the lazy changes and is seen by the next writer.
@@ -95,14 +97,18 @@ export class Committer {
   async #run(): Promise<void> {
     // What is submitted in one turn of the event loop shares a commit.
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#commit();
+    while (this.#queue.length > 0 || this.#rescue === 'due') await this.#commit(this.#takeWaiting());
     this.#running = null;
   }
 
-  async #commit(): Promise<void> {
-    const waiting = this.#queue;
+  #takeWaiting(): readonly Waiting[] {
+    if (this.#rescue !== 'due') return this.#queue.splice(0);
+    this.#rescue = 'tried';
+    return [];
+  }
+
+  async #commit(waiting: readonly Waiting[]): Promise<void> {
     const lazy = this.#lazy;
-    this.#queue = [];
     this.#lazy = [];
     const batch = new OpenBatch();
     try {
@@ -115,6 +121,7 @@ export class Committer {
       this.#refuse(waiting, error);
       return;
     }
+    this.#rescue = 'none';
     batch.durable();
     for (const one of waiting) one.settle();
   }
@@ -124,7 +131,8 @@ export class Committer {
     const error = failure(cause);
     for (const one of waiting) one.reject(error);
     if (error.code === 'STORAGE_FULL') {
-      if (this.#lazy.length > 0) this.#arm();
+      if (this.#rescue === 'none') this.#rescue = 'due';
+      else this.#arm();
       return;
     }
     this.#stopped ??= error;

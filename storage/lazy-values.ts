@@ -5,7 +5,7 @@ import { compareKeys } from './meta-entry.ts';
 export interface LazyValue {
   /** null: deleted. */
   readonly value: Uint8Array | null;
-  /** A later durable write is in the batch under way. */
+  /** The batch under way has it, or a later durable write; readers see it until that is durable. */
   isVoid: boolean;
 }
 
@@ -44,7 +44,8 @@ export class LazyValues {
 
   *#entry(key: string): Generator<MetaEntry> {
     const lazy = this.#values.get(key);
-    if (lazy !== undefined && lazy.value !== null) yield { key, value: lazy.value, revision: UNSTORED_REVISION };
+    if (lazy !== undefined && lazy.value !== null)
+      yield { key, value: lazy.value, revision: UNSTORED_REVISION };
   }
 }
 

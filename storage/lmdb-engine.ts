@@ -3,7 +3,7 @@ import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as lmdb from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { TributaryError } from '../stream/errors.ts';
+import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Table } from './batch.ts';
 import type { Engine } from './committer.ts';
 import { rootCause, storageError } from './storage-error.ts';
@@ -24,6 +24,8 @@ export class LmdbEngine implements Engine {
   readonly #open = new Map<string, { readonly database: Db; readonly table: Table }>();
   #ownerKey: Buffer | null = null;
   #owners: Db | null = null;
+  /** By the transaction under way. */
+  #hasDropped = false;
   #isWedged = false;
   #isClosed = false;
 
@@ -52,7 +54,10 @@ export class LmdbEngine implements Engine {
     const open = this.#open.get(name);
     if (open !== undefined) return open.table;
     const database = this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
-    const table = tableOn(database, isAppended, () => this.#open.delete(name));
+    const table = tableOn(database, isAppended, () => {
+      this.#open.delete(name);
+      this.#hasDropped = true;
+    });
     this.#open.set(name, { database, table });
     return table;
   }
@@ -69,6 +74,16 @@ export class LmdbEngine implements Engine {
   }
 
   async transact(write: () => readonly Promise<boolean>[], bytes: number): Promise<void> {
+    try {
+      await this.#transactOnce(write, bytes);
+    } catch (error) {
+      if (!isTributaryError(error, 'STORAGE_FULL') || !(await this.#freeDeletedPages())) throw error;
+      await this.#transactOnce(write, bytes);
+    }
+  }
+
+  async #transactOnce(write: () => readonly Promise<boolean>[], bytes: number): Promise<void> {
+    this.#hasDropped = false;
     let taken: readonly Promise<boolean>[] = [];
     const isOwner = this.#inOneTransaction(() => {
       taken = write();
@@ -117,6 +132,24 @@ export class LmdbEngine implements Engine {
       this.alone(() => void this.#owners?.remove(key));
     } catch {
       // Nothing depends on it: whoever opens the store looks whether the owner is alive.
+    }
+  }
+
+  /**
+   * Pages that a commit freed may be used by the second commit behind it only. On a full disk that one would never come:
+   * the next one needs room. So a commit that needs none is put between. Says whether it is worth trying again; it is not
+   * when the failed commit dropped a table, whose handle is gone.
+   */
+  async #freeDeletedPages(): Promise<boolean> {
+    const [owners, key] = [this.#owners, this.#ownerKey];
+    const value = key === null ? undefined : owners?.get(key);
+    if (owners === null || key === null || value === undefined || this.#hasDropped) return false;
+    try {
+      await this.#transactOnce(() => [owners.put(key, value)], value.length);
+      return true;
+    } catch (error) {
+      if (isTributaryError(error, 'STORAGE_FULL')) return false;
+      throw error;
     }
   }
 

@@ -4,6 +4,7 @@ import type { Expected, Meta, MetaChange, MetaEntry, MetaEvent } from '../stream
 import type { Batch, Table } from './batch.ts';
 import type { Committer } from './committer.ts';
 import { LazyValues, UNSTORED_REVISION } from './lazy-values.ts';
+import type { LazyValue } from './lazy-values.ts';
 import { checkValue, decodeEntry, encodeEntry, storedKey } from './meta-entry.ts';
 import { MetaFeed } from './meta-feed.ts';
 import { listStored } from './meta-list.ts';
@@ -29,7 +30,7 @@ export class LmdbMeta implements Meta {
 
   async get(key: string): Promise<MetaEntry | null> {
     this.#checkOpen();
-    return this.#visible(key, this.#table.get(storedKey(key)));
+    return withLazy(key, this.#table.get(storedKey(key)), this.#lazy.get(key));
   }
 
   async put(key: string, value: Uint8Array, expected: Expected): Promise<bigint> {
@@ -112,17 +113,10 @@ export class LmdbMeta implements Meta {
     lazy.isVoid = true;
   }
 
-  #visible(key: string, stored: Uint8Array | undefined): MetaEntry | null {
-    const entry = stored === undefined ? null : decodeEntry(stored);
-    const lazy = this.#lazy.get(key);
-    if (lazy === undefined || lazy.isVoid) return entry;
-    if (lazy.value === null) return null;
-    return { key, value: lazy.value, revision: entry?.revision ?? UNSTORED_REVISION };
-  }
-
   #expect(batch: Batch, key: string, expected: Expected): void {
     if (expected === 'any') return;
-    const entry = this.#visible(key, batch.get(this.#table, storedKey(key)));
+    const lazy = this.#lazy.get(key);
+    const entry = withLazy(key, batch.get(this.#table, storedKey(key)), lazy?.isVoid === true ? undefined : lazy);
     const revision = entry === null ? 'absent' : entry.revision;
     if (revision === expected) return;
     throw new TributaryError(
@@ -135,6 +129,14 @@ export class LmdbMeta implements Meta {
   #checkOpen(): void {
     if (this.#closed !== null) throw this.#closed;
   }
+}
+
+/** An entry with the lazy value over it. */
+function withLazy(key: string, stored: Uint8Array | undefined, lazy: LazyValue | undefined): MetaEntry | null {
+  const entry = stored === undefined ? null : decodeEntry(stored);
+  if (lazy === undefined) return entry;
+  if (lazy.value === null) return null;
+  return { key, value: lazy.value, revision: entry?.revision ?? UNSTORED_REVISION };
 }
 
 function revisionOf(stored: Uint8Array | undefined): bigint {

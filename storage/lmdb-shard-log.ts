@@ -1,6 +1,11 @@
 // ShardLog on ordered tables: every call is one decision, or one look at what is durable.
 import { TributaryError, assert } from '../stream/errors.ts';
-import { BLOCK_RECORDS_MAX, LANE_TAG_BYTES_MAX, STORED_BLOCK_BYTES_MAX } from '../stream/limits.ts';
+import {
+  BLOCK_RECORDS_MAX,
+  LANE_TAG_BYTES_MAX,
+  NOTE_BYTES_MAX,
+  STORED_BLOCK_BYTES_MAX,
+} from '../stream/limits.ts';
 import { START_POSITION, positionParts, toPosition } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import { judgeOffer } from '../stream/lane.ts';
@@ -122,6 +127,7 @@ export class LmdbShardLog implements ShardLog {
       throw new TributaryError('BLOCK_TOO_LARGE', text);
     }
     assert(input.block.length > 0, 'a block has bytes');
+    assert((input.note?.length ?? 0) <= NOTE_BYTES_MAX, 'a note is bounded');
     assert(input.recordCount >= 1 && input.recordCount <= BLOCK_RECORDS_MAX, 'a block has 1..65,535 records');
     assert((input.lane?.tag.length ?? 0) <= LANE_TAG_BYTES_MAX, 'a lane tag is bounded');
     return this.#committer.submit((batch) => this.#append(batch, this.#shards.decided(ref), input));
@@ -224,7 +230,11 @@ export class LmdbShardLog implements ShardLog {
       cumulativeRecords: row.cumulativeRecords + input.recordCount,
       cumulativeBytes: row.cumulativeBytes + input.block.length,
     };
-    const stored = wrapBlock({ ...counts, recordCount: input.recordCount, arrivalMs }, input.block);
+    const stored = wrapBlock(
+      { ...counts, recordCount: input.recordCount, arrivalMs },
+      input.block,
+      input.note,
+    );
     batch.put(shard.blocks.table, blockKey(row.no, row.next), stored);
     if (input.lane !== undefined) {
       const position = toPosition(row.epoch, row.next, input.recordCount - 1);

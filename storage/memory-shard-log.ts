@@ -120,8 +120,8 @@ export class MemoryShardLog implements ShardLog {
   async trim(ref: ShardRef, position: Position): Promise<{ blocks: number; records: number; bytes: number }> {
     const shard = this.#shard(ref);
     const kept = this.#kept(shard);
-    shard.blocks = kept.filter((block) => !isBefore(block, position));
     const gone = kept.filter((block) => isBefore(block, position));
+    if (gone.length > 0) shard.blocks = kept.slice(gone.length);
     return { blocks: gone.length, records: recordsOf(gone), bytes: bytesOf(gone) };
   }
 
@@ -169,7 +169,11 @@ export class MemoryShardLog implements ShardLog {
     const blocks = end === -1 ? unread : unread.slice(0, end);
     const following = unread[blocks.length];
     return {
-      blocks: blocks.map((stored) => ({ ...stored, block: Uint8Array.from(stored.block) })),
+      blocks: blocks.map((stored) => ({
+        ...stored,
+        block: Uint8Array.from(stored.block),
+        note: Uint8Array.from(stored.note),
+      })),
       next: following?.first ?? shard.next,
       nextArrivalMs: following?.arrivalMs ?? null,
       closedEnd: shard.isClosed && following === undefined,
@@ -219,6 +223,7 @@ export class MemoryShardLog implements ShardLog {
       cumulativeRecords: shard.totalRecords,
       cumulativeBytes: shard.totalBytes,
       block: Uint8Array.from(input.block),
+      note: Uint8Array.from(input.note ?? []),
     });
     if (input.lane !== undefined) {
       const position = toPosition(epoch, commit, input.recordCount - 1);

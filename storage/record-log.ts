@@ -37,6 +37,8 @@ export interface WriteOptions {
   /** Number the records as a lane of this log: ordinals go on where the log's last block ended. */
   readonly isLane?: boolean;
   readonly with?: readonly MetaChange[];
+  /** Kept beside the block that ends the call's records, behind the notes of the calls before it. */
+  readonly note?: Uint8Array;
 }
 
 export interface RecordLogOptions {
@@ -77,7 +79,8 @@ export class RecordLog {
   async append(ref: ShardRef, records: readonly RecordInput[], options: WriteOptions): Promise<Position[]> {
     assert(records.length > 0, 'an append has records');
     // What one caller does wrong must be found before its records share a block with others'.
-    const bytes = records.reduce((sum, record) => sum + checkedBytes(record), 0);
+    const noteBytes = options.note?.length ?? 0;
+    const bytes = records.reduce((sum, record) => sum + checkedBytes(record), noteBytes);
     for (const { key, value } of options.with ?? []) if (value !== null) checkValue(key, value);
     this.#checkRoom(bytes);
     const monotonicUs = this.#clock.monotonicUs();
@@ -131,7 +134,8 @@ export class RecordLog {
 
   #enqueue(ref: ShardRef, records: readonly TimedRecord[], options: WriteOptions): Promise<Position[]> {
     return new Promise((resolve, reject) => {
-      this.#queueOf(ref, options).waiters.push({ records, with: options.with ?? [], resolve, reject });
+      const { with: changes = [], note = null } = options;
+      this.#queueOf(ref, options).waiters.push({ records, with: changes, note, resolve, reject });
       this.#draining ??= this.#drain();
     });
   }
@@ -181,7 +185,9 @@ export class RecordLog {
     const recordCount = batch.records.length;
     const firstOrdinal = queue.isLane ? takeOrdinals(numbering, recordCount) : 0n;
     const block = this.#encode(queue.class, batch.records, firstOrdinal);
-    const { first } = await this.#log.append(queue.ref, { block, recordCount, with: batch.with });
+    const { with: changes, note } = batch;
+    const noted = note === null ? {} : { note };
+    const { first } = await this.#log.append(queue.ref, { block, recordCount, with: changes, ...noted });
     return first;
   }
 

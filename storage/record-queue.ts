@@ -8,6 +8,7 @@ import { cutIntoBlocks } from './block-builder.ts';
 export interface Waiter {
   readonly records: readonly TimedRecord[];
   readonly with: readonly MetaChange[];
+  readonly note: Uint8Array | null;
   readonly resolve: (positions: Position[]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -23,14 +24,19 @@ export interface RecordQueue {
 export interface RecordBatch {
   readonly records: readonly TimedRecord[];
   readonly with: readonly MetaChange[];
+  readonly note: Uint8Array | null;
 }
 
 /** One batch for each block. */
 export function batchesOf(waiters: readonly Waiter[]): RecordBatch[] {
   const batches = cutIntoBlocks(waiters.flatMap((waiter) => waiter.records));
   const changes = waiters.flatMap((waiter) => waiter.with);
+  const notes = waiters.flatMap((waiter) => waiter.note ?? []);
+  const note = notes.length === 0 ? null : Buffer.concat(notes);
   // Side writes go with the last block: they must not be durable before the records they speak of.
-  return batches.map((records, index) => ({ records, with: index === batches.length - 1 ? changes : [] }));
+  return batches.map((records, index) =>
+    index === batches.length - 1 ? { records, with: changes, note } : { records, with: [], note: null },
+  );
 }
 
 /** Gives each waiter the positions of its records. `firsts`: of each batch, the position of its first record. */
@@ -39,7 +45,9 @@ export function answerWaiters(
   batches: readonly RecordBatch[],
   firsts: readonly Position[],
 ): void {
-  const positions = firsts.flatMap((first, index) => positionsFrom(first, batches[index]?.records.length ?? 0));
+  const positions = firsts.flatMap((first, index) =>
+    positionsFrom(first, batches[index]?.records.length ?? 0),
+  );
   let at = 0;
   for (const waiter of waiters) {
     waiter.resolve(positions.slice(at, at + waiter.records.length));

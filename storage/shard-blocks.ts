@@ -132,7 +132,7 @@ export class ShardBlocks {
   #block(row: ShardRow, commit: bigint): StoredBlock {
     const stored = this.#present(commit);
     const { blockBytes: _bytes, ...envelope } = readEnvelope(stored);
-    return { ...envelope, first: toPosition(row.epoch, commit, 0), block: unwrapBlock(stored) };
+    return { ...envelope, first: toPosition(row.epoch, commit, 0), ...unwrapBlock(stored) };
   }
 
   #present(commit: bigint): Uint8Array {

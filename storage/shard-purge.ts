@@ -71,7 +71,9 @@ export class ShardPurge {
     let isDone = false;
     while (!isDone) {
       isDone = await this.#committer.submit((batch) => {
-        const lanes = this.#tables.lanes.keys(noKey(no), BLOCKS_PER_COMMIT_MAX).filter((key) => noOf(key) === no);
+        const lanes = this.#tables.lanes
+          .keys(noKey(no), BLOCKS_PER_COMMIT_MAX)
+          .filter((key) => noOf(key) === no);
         for (const key of lanes) batch.del(this.#tables.lanes, key);
         const isEmpty = this.#deleteBlocks(batch, no) && lanes.length < BLOCKS_PER_COMMIT_MAX;
         if (isEmpty) batch.del(this.#tables.dropped, noKey(no));

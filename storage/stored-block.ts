@@ -15,24 +15,28 @@ export interface ReadEnvelope extends Envelope {
 }
 
 const VERSION = 1;
-const ENVELOPE_BYTES = 32;
+const ENVELOPE_BYTES = 36;
+const NO_NOTE = new Uint8Array();
 
-/** A copy of the block behind its envelope. */
-export function wrapBlock(envelope: Envelope, block: Uint8Array): Uint8Array {
-  const stored = Buffer.allocUnsafe(ENVELOPE_BYTES + block.length);
+/** A copy of the block between its envelope and its note. */
+export function wrapBlock(envelope: Envelope, block: Uint8Array, note: Uint8Array = NO_NOTE): Uint8Array {
+  const stored = Buffer.allocUnsafe(ENVELOPE_BYTES + block.length + note.length);
   stored.writeUInt32BE(VERSION << 24, 0);
   stored.writeUInt32BE(envelope.recordCount, 4);
   stored.writeDoubleBE(envelope.arrivalMs, 8);
   stored.writeDoubleBE(envelope.cumulativeRecords, 16);
   stored.writeDoubleBE(envelope.cumulativeBytes, 24);
+  stored.writeUInt32BE(block.length, 32);
   stored.set(block, ENVELOPE_BYTES);
+  stored.set(note, ENVELOPE_BYTES + block.length);
   return stored;
 }
 
 export function readEnvelope(stored: Uint8Array): ReadEnvelope {
   const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+  const blockBytes = bytes.length > ENVELOPE_BYTES && bytes[0] === VERSION ? bytes.readUInt32BE(32) : 0;
   assert(
-    bytes.length > ENVELOPE_BYTES && bytes[0] === VERSION,
+    blockBytes > 0 && blockBytes <= bytes.length - ENVELOPE_BYTES,
     'a stored block has an envelope of version 1',
   );
   return {
@@ -40,10 +44,12 @@ export function readEnvelope(stored: Uint8Array): ReadEnvelope {
     arrivalMs: bytes.readDoubleBE(8),
     cumulativeRecords: bytes.readDoubleBE(16),
     cumulativeBytes: bytes.readDoubleBE(24),
-    blockBytes: bytes.length - ENVELOPE_BYTES,
+    blockBytes,
   };
 }
 
-export function unwrapBlock(stored: Uint8Array): Uint8Array {
-  return stored.subarray(ENVELOPE_BYTES);
+/** Views, not copies. */
+export function unwrapBlock(stored: Uint8Array): { block: Uint8Array; note: Uint8Array } {
+  const end = ENVELOPE_BYTES + readEnvelope(stored).blockBytes;
+  return { block: stored.subarray(ENVELOPE_BYTES, end), note: stored.subarray(end) };
 }

@@ -53,12 +53,20 @@ class StoreWalk {
   async walk(): Promise<void> {
     const stored = this.#table('system')?.get(FORMAT_KEY);
     if (stored === undefined) {
-      this.#report.damage('format', null, 'the file says nothing of its format: it is no store of this program');
+      this.#report.damage(
+        'format',
+        null,
+        'the file says nothing of its format: it is no store of this program',
+      );
       return;
     }
     const { version, layout } = JSON.parse(stored.toString()) as StoreFormat;
     if (version !== FORMAT_VERSION) {
-      this.#report.damage('format', null, `format ${version} is unknown; this program reads ${FORMAT_VERSION}`);
+      this.#report.damage(
+        'format',
+        null,
+        `format ${version} is unknown; this program reads ${FORMAT_VERSION}`,
+      );
       return;
     }
     const shards = this.#table('shards');
@@ -119,14 +127,18 @@ class StoreWalk {
       if (commit >= row.first) this.#report.count(row.streamName, envelope.recordCount, envelope.blockBytes);
     }
     if (next < row.next) {
-      this.#report.damage('block-missing', shard, `it ends at block ${next - 1n}, its row says ${row.next - 1n}`);
+      this.#report.damage(
+        'block-missing',
+        shard,
+        `it ends at block ${next - 1n}, its row says ${row.next - 1n}`,
+      );
     }
   }
 
   #checkBlock(stored: Buffer, name: string, shard: string): ReadEnvelope | null {
     try {
       const envelope = readEnvelope(stored);
-      const block = unwrapBlock(stored);
+      const { block } = unwrapBlock(stored);
       const header = checkBlock(block, this.#digest);
       // A codec this program lacks: the checksum has covered every byte.
       if (header.codec === 0) decodeBlock(block, this.#digest);
@@ -176,7 +188,8 @@ class StoreWalk {
         const [key] = [...blocks.getKeys({ start, limit: 1, transaction })];
         if (key === undefined) return;
         const no = noOf(key);
-        if (!known.has(no)) this.#report.damage('orphan-blocks', null, `shard number ${no} has blocks and no row`);
+        if (!known.has(no))
+          this.#report.damage('orphan-blocks', null, `shard number ${no} has blocks and no row`);
         start = noKey(no + 1);
       }
     });

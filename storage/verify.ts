@@ -29,7 +29,10 @@ export async function verifyFolder(path: string): Promise<VerifyReport> {
 function storeFiles(path: string, report: ReportBuilder): string[] {
   if (path.endsWith(STORE_SUFFIX) && !(existsSync(path) && statSync(path).isDirectory())) return [path];
   if (!existsSync(path)) {
-    throw new TributaryError('CONFIG_INVALID', `there is no folder ${path}; give the data folder of a program`);
+    throw new TributaryError(
+      'CONFIG_INVALID',
+      `there is no folder ${path}; give the data folder of a program`,
+    );
   }
   if (!statSync(path).isDirectory()) {
     throw new TributaryError('CONFIG_INVALID', `${path} is neither a folder nor a file that ends in .mdb`);
@@ -49,7 +52,11 @@ function isStore(file: string, report: ReportBuilder): boolean {
     return false;
   }
   if (hasMagic(file)) return true;
-  report.damage('not-a-store', null, `${file} does not start as a store does: it is damaged or something else`);
+  report.damage(
+    'not-a-store',
+    null,
+    `${file} does not start as a store does: it is damaged or something else`,
+  );
   return false;
 }
 

@@ -23,6 +23,8 @@ export const LANE_TAG_BYTES_MAX = 4 * KIB;
 export const LANE_RUNS_MAX = 64;
 /** Runs a gateway remembers of a lane: one for each start that wrote to it, far more than an outage has. */
 export const GATEWAY_LANE_RUNS_MAX = 4_096;
+/** What a writer keeps beside one block. */
+export const NOTE_BYTES_MAX = 2 * MIB;
 export const META_KEY_BYTES_MAX = 512;
 export const META_VALUE_BYTES_MAX = 8 * MIB;
 /** Changes a watcher may fall behind before it must start over. */

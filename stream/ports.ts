@@ -77,6 +77,8 @@ export interface AppendInput {
   readonly block: Uint8Array;
   /** 1..65,535. */
   readonly recordCount: number;
+  /** Kept beside the block for as long as it is, in the same commit; never sent. At most NOTE_BYTES_MAX. */
+  readonly note?: Uint8Array;
   readonly lane?: LaneAppend;
   readonly with?: readonly MetaChange[];
 }
@@ -100,6 +102,8 @@ export interface StoredBlock {
   readonly cumulativeBytes: number;
   /** A copy; the caller may keep it. */
   readonly block: Uint8Array;
+  /** What the writer wanted remembered beside it; empty when nothing. */
+  readonly note: Uint8Array;
 }
 
 export interface BlockPage {

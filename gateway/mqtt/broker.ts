@@ -20,6 +20,7 @@ import { guardParser } from './packet-check.ts';
 import { Persistence } from './persistence.ts';
 import { PublishGate } from './publish-gate.ts';
 import type { RecordIntake } from './publish-gate.ts';
+import { RecentPublishes } from './recent-publishes.ts';
 import { Refusals } from './refusals.ts';
 import { RetainedMessages } from './retained.ts';
 import { Sessions } from './sessions.ts';
@@ -27,6 +28,8 @@ import { Users } from './users.ts';
 
 export interface MqttParts {
   readonly intake: RecordIntake;
+  /** What was noted beside the newest records, as the intake was given it. */
+  readonly notes?: Uint8Array;
   readonly meta: Meta;
   readonly log: Log;
   readonly metrics: MetricsRegistry;
@@ -67,9 +70,13 @@ export class MqttBroker {
     );
     this.#refused = new Refusals(log, clock, refused, 'refused');
     this.#dropped = new Refusals(log, clock, dropped, 'dropped');
+    const recents = new RecentPublishes();
+    recents.restore(parts.notes ?? new Uint8Array());
     this.#gate = new PublishGate({
       intake: parts.intake,
       inboundIds,
+      recents,
+      clientKeyOf: (client) => this.#connections.get(client)?.clientKey ?? '',
       publishes: metrics.counter('mqtt_publishes_total', 'publishes received, by QoS'),
       refused: this.#refused,
       dropped: this.#dropped,
@@ -82,6 +89,7 @@ export class MqttBroker {
       retained: this.#retained,
       inboundIds,
       isRepeat: (packet) => this.#gate.isRepeat(packet),
+      onReleased: (client, packetId) => this.#gate.released(client, packetId),
       connectionOf: (client) => this.#connections.get(client),
       dropped: this.#dropped,
     });

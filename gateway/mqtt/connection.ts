@@ -7,6 +7,7 @@ import type { MqttLimits } from './options.ts';
 import type { OutboundQueue } from './outbound-queue.ts';
 import { Outlet } from './outlet.ts';
 import type { Refusals } from './refusals.ts';
+import { clientKeyOf } from './recent-publishes.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface ConnectionParts {
@@ -28,11 +29,23 @@ export class Connection {
   /** Counter of the packet that was delivered last: it comes once for each filter that matches. */
   #lastCounter = -1;
 
+  #clientKey = '';
+
   constructor(client: AedesClient, socket: Socket, parts: ConnectionParts) {
     this.#client = client;
     this.#socket = socket;
     this.#parts = parts;
     this.#outlet = new Outlet(socket, parts.limits.drainTimeoutMs, () => this.#stalled());
+  }
+
+  /** What tells the client apart over its connections; known from CONNECT on. */
+  get clientKey(): string {
+    return this.#clientKey;
+  }
+
+  /** The id of the CONNECT, empty when the client has none. */
+  identify(clientId: string): void {
+    this.#clientKey = clientKeyOf(clientId, this.#socket.remoteAddress ?? '');
   }
 
   /** Takes over delivery and the end of the connection. */

@@ -37,7 +37,10 @@ export function hubOptions(parts: HubOptionParts): AedesOptions {
     // Of MQTT 3.1 clients only.
     maxClientsIdLength: 23,
     maxTopicLevels: TOPIC_LEVELS_MAX,
-    preConnect: (client, packet, done) => preConnect(client as AedesClient, packet, done, parts),
+    preConnect: (client, packet, done) => {
+      parts.connectionOf(client)?.identify(packet.clientId);
+      preConnect(client as AedesClient, packet, done, parts);
+    },
     authenticate: (client, username, password, done) =>
       authenticate(client as AedesClient, username, password, done, parts),
     authorizePublish: (client, packet, done) => gate.authorize(client as AedesClient | null, packet, done),

@@ -13,6 +13,7 @@ export interface PersistenceParts {
   readonly retained: RetainedMessages;
   readonly inboundIds: InboundIds;
   readonly isRepeat: (packet: PublishPacket) => boolean;
+  readonly onReleased: (client: AedesClient, packetId: number) => void;
   readonly connectionOf: (client: AedesClient) => SessionConnection | undefined;
   readonly dropped: Refusals;
 }
@@ -132,6 +133,7 @@ export class Persistence {
     if (messageId === undefined) return;
     try {
       await this.#parts.inboundIds.release(client.id, messageId);
+      this.#parts.onReleased(client, messageId);
     } catch (error) {
       client.emit('error', error);
       throw error;

@@ -4,10 +4,11 @@ import type { Client, PublishPacket } from 'aedes';
 import { TributaryError } from '../../stream/errors.ts';
 import type { MetaChange } from '../../stream/ports.ts';
 import type { Counter } from '../../runtime/metrics.ts';
-import type { Intake } from '../intake.ts';
+import type { Beside, Intake } from '../intake.ts';
 import type { AedesClient, Done } from './aedes-inside.ts';
 import { fingerprintOf } from './inbound-ids.ts';
-import type { InboundIds } from './inbound-ids.ts';
+import type { InboundIds, InboundKey } from './inbound-ids.ts';
+import type { PublishId, RecentPublishes } from './recent-publishes.ts';
 import { reasonOf } from './refusals.ts';
 import type { Refusals } from './refusals.ts';
 import { topicProblem } from './topic.ts';
@@ -18,6 +19,9 @@ export type RecordIntake = Pick<Intake, 'accept'>;
 export interface PublishGateParts {
   readonly intake: RecordIntake;
   readonly inboundIds: InboundIds;
+  readonly recents: RecentPublishes;
+  /** What tells the client apart over its connections. */
+  readonly clientKeyOf: (client: AedesClient) => string;
   readonly publishes: Counter;
   readonly refused: Refusals;
   readonly dropped: Refusals;
@@ -74,6 +78,11 @@ export class PublishGate {
     return line.heldQos0 > 0 || line.bytes >= LINE_BYTES_MAX || line.turns.length >= LINE_TURNS_MAX;
   }
 
+  /** PUBREL: the id is free for another message. */
+  released(client: AedesClient, packetId: number): void {
+    this.#parts.recents.release(this.#parts.clientKeyOf(client), packetId);
+  }
+
   /** From here on nothing more is taken, wills included: what comes waits, unacknowledged, for `close`. */
   stop(): void {
     this.#isClosing = true;
@@ -107,7 +116,7 @@ export class PublishGate {
 
   #takeInTurn(client: AedesClient | null, packet: PublishPacket, isWill: boolean, done: Done): void {
     const committing =
-      isWill || client === null ? this.#accept(packet, []) : this.#acceptOnce(client, packet);
+      isWill || client === null ? this.#accept(packet, {}) : this.#acceptOnce(client, packet);
     const turn: Turn = { result: null, bytes: bytesOf(packet).length, done };
     const line = client === null ? this.#noLine : this.#lineOf(client);
     line.turns.push(turn);
@@ -123,23 +132,45 @@ export class PublishGate {
     );
   }
 
-  /** A QoS 1 publish is a record each time it comes; a QoS 2 one only once per packet id. */
+  /**
+   * Once, however often it comes. Ids of persistent sessions that are not released are rows of their own; all others
+   * are noted beside their records. Without DUP it is a new message, whatever the id was used for before.
+   */
   #acceptOnce(client: AedesClient, packet: PublishPacket): Promise<void> {
-    const { messageId } = packet;
-    if (packet.qos !== 2 || messageId === undefined) return this.#accept(packet, []);
-    const { inboundIds } = this.#parts;
-    // Without DUP it is a new one, whatever the id was used for before.
+    const { messageId: packetId } = packet;
+    if (packetId === undefined) return this.#accept(packet, {});
     const fingerprint = fingerprintOf(packet.topic, bytesOf(packet));
-    const key = { clientId: client.id, packetId: messageId, fingerprint };
-    const earlier = packet.dup ? inboundIds.repeated(key) : undefined;
-    if (earlier === undefined) return inboundIds.take(key, (side) => this.#accept(packet, side));
+    const recent = { client: this.#parts.clientKeyOf(client), packetId, fingerprint };
+    const inbound = { clientId: client.id, packetId, fingerprint };
+    const earlier = packet.dup ? this.#repeated(client, packet, recent, inbound) : undefined;
+    if (earlier === undefined) return this.#takeNew(packet, recent, inbound);
     this.#repeats.add(packet);
     return earlier ?? Promise.resolve();
   }
 
-  #accept(packet: PublishPacket, side: readonly MetaChange[]): Promise<void> {
+  /** A persistent session of QoS 2 knows exactly what was not released; else what was sent lately must tell. */
+  #repeated(
+    client: AedesClient,
+    packet: PublishPacket,
+    recent: PublishId,
+    inbound: InboundKey,
+  ): Promise<void> | null | undefined {
+    const { inboundIds, recents } = this.#parts;
+    const open = packet.qos === 2 ? inboundIds.repeated(inbound) : undefined;
+    if (open !== undefined || (packet.qos === 2 && !client.clean)) return open;
+    return recents.repeated(recent);
+  }
+
+  #takeNew(packet: PublishPacket, recent: PublishId, inbound: InboundKey): Promise<void> {
+    const { inboundIds, recents } = this.#parts;
+    const accept = (side: readonly MetaChange[]): Promise<void> =>
+      recents.take(recent, (note) => this.#accept(packet, { side, note }));
+    return packet.qos === 2 ? inboundIds.take(inbound, accept) : accept([]);
+  }
+
+  #accept(packet: PublishPacket, beside: Beside): Promise<void> {
     const payload = bytesOf(packet);
-    return this.#parts.intake.accept({ source: { kind: 'mqtt', name: packet.topic }, payload, side });
+    return this.#parts.intake.accept({ source: { kind: 'mqtt', name: packet.topic }, payload, ...beside });
   }
 
   /** Nobody waits for an acknowledgement: only a full buffer holds the connection, and a fuller one drops. */
@@ -163,7 +194,7 @@ export class PublishGate {
       line.heldQos0 -= 1;
       done();
     };
-    this.#accept(packet, []).then(settled, (error: unknown) => {
+    this.#accept(packet, {}).then(settled, (error: unknown) => {
       this.#parts.dropped.add(reasonOf(error), { topic: packet.topic, clientId: client.id, error });
       settled();
     });

@@ -37,8 +37,9 @@ const NOTE_BYTES = CLIENT_BYTES + 2 + FINGERPRINT_BYTES;
 const NAMED = 'n';
 const UNNAMED = 'u';
 
-/** A client without a name of its own is known by where it comes from. */
-export function clientKeyOf(clientId: string, remoteAddress: string, isNamed: boolean): string {
+/** A client without an id of its own is known by where it comes from. */
+export function clientKeyOf(clientId: string, remoteAddress: string): string {
+  const isNamed = clientId !== '';
   const name = isNamed ? `client\0${clientId}` : `address\0${remoteAddress}`;
   const hash = createHash('sha256').update(name).digest().subarray(0, CLIENT_BYTES);
   // The top bit of the first byte says which, so that notes are self-contained.
@@ -81,6 +82,11 @@ export class RecentPublishes {
       if (publishes?.get(keyOf(id)) === recent) publishes.delete(keyOf(id));
       throw error;
     }
+  }
+
+  /** The client has finished with the id. Of clients without an id nobody knows which one has. */
+  release(client: string, packetId: number): void {
+    if (client.startsWith(NAMED)) this.#clients.get(client)?.publishes.delete(String(packetId));
   }
 
   #remember(id: PublishId, commit: Promise<void> | null): Recent {

@@ -1,7 +1,7 @@
 // MQTT topic names and filters: what is legal (MQTT 3.1.1, 4.7) and what matches what.
 
 /** A topic travels with a 16-bit length. */
-export const TOPIC_BYTES_MAX = 65_535;
+const TOPIC_BYTES_MAX = 65_535;
 /** Deeper topics are refused: aedes' matcher throws beyond it. */
 export const TOPIC_LEVELS_MAX = 100;
 

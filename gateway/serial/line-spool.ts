@@ -2,6 +2,7 @@
 // A sensor does not send twice, so nothing that was read is ever given up while the gateway runs.
 import { setTimeout } from 'node:timers/promises';
 import type { Intake, IntakeOrigin, PreparedAppend } from '../intake.ts';
+import { laneKeyOf } from '../lane-row.ts';
 
 /** What this folder needs of the intake. */
 export type LineIntake = Pick<Intake, 'prepare' | 'append' | 'hasProfile'>;
@@ -92,7 +93,7 @@ export class LineSpool {
   async #run(): Promise<void> {
     while (this.#waiting.length > 0 && !this.#stop.signal.aborted) {
       const taken = this.#take();
-      for (const batch of inStreams(taken)) {
+      for (const batch of inLanes(taken)) {
         if (!(await this.#untilDurable(batch))) return;
       }
     }
@@ -142,17 +143,16 @@ export class LineSpool {
   }
 }
 
-/** One append per stream: the order within a stream is that of the lines. */
-function inStreams(batches: readonly Batch[]): Batch[] {
-  const byStream = new Map<string, Batch[]>();
+/** One append per lane: the order within a lane is that of the lines. */
+function inLanes(batches: readonly Batch[]): Batch[] {
+  const byLane = new Map<string, Batch[]>();
   for (const batch of batches) {
-    const { stream, class: recordClass } = batch.append;
-    const key = `${recordClass} ${stream}`;
-    const known = byStream.get(key);
-    if (known === undefined) byStream.set(key, [batch]);
+    const key = laneKeyOf(batch.append.lane);
+    const known = byLane.get(key);
+    if (known === undefined) byLane.set(key, [batch]);
     else known.push(batch);
   }
-  return [...byStream.values()].flatMap((group) => {
+  return [...byLane.values()].flatMap((group) => {
     const first = group[0];
     if (first === undefined) return [];
     const records = group.flatMap(({ append }) => append.records);

@@ -39,8 +39,8 @@ export const DEFAULT_SERIAL_LIMITS: SerialLimits = {
   closeTimeoutMs: 5_000,
 };
 
-export const BAUD_MIN = 50;
-export const BAUD_MAX = 4_000_000;
+const BAUD_MIN = 50;
+const BAUD_MAX = 4_000_000;
 
 export interface SerialFlag {
   readonly path: string;

@@ -12,8 +12,6 @@ import type { SerialLimits, SerialOptions } from './serial-options.ts';
 import { OpenPort, PORT_FIXES, portProblem } from './serial-port.ts';
 import type { PortProblem } from './serial-port.ts';
 
-export { parseSerialFlag } from './serial-options.ts';
-
 export interface SerialParts {
   readonly intake: LineIntake;
   readonly log: Log;

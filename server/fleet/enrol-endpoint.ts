@@ -1,6 +1,6 @@
 // POST /sync/v1/enrol: the one request a stranger may make. The code is its only right; guesses are counted.
 import type { z } from 'zod';
-import { isTributaryError } from '../../stream/errors.ts';
+import { AssertionFailure, isTributaryError } from '../../stream/errors.ts';
 import type { ErrorCode } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
 import { enrolRequest } from '../../sync/protocol.ts';
@@ -11,7 +11,7 @@ import type { WireRequest, WireResponse } from '../wire/listener.ts';
 import { jsonReply, sendReply } from '../wire/reply.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { EnrolmentCodes } from './enrolment-codes.ts';
-import { newToken } from './gateway-registry.ts';
+import { newToken } from './gateway-sessions.ts';
 import type { GuessLimit } from './guess-limit.ts';
 import type { ServerIdentity } from './server-identity.ts';
 
@@ -54,6 +54,7 @@ async function answer(request: WireRequest, parts: EnrolParts): Promise<Reply | 
     parts.guesses.giveBack(address);
     return jsonReply(200, response);
   } catch (error) {
+    if (error instanceof AssertionFailure) throw error;
     return refusalOf(error, address, parts);
   }
 }

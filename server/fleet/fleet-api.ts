@@ -14,13 +14,13 @@ import type { GatewayRegistry } from './gateway-registry.ts';
 import type { GatewayView } from './gateway.ts';
 import { DEFAULT_ALLOWED_STREAMS, PATTERNS_MAX, isStreamPattern } from './stream-pattern.ts';
 
-export const FLEET_SERVICE = 'tributary';
+const FLEET_SERVICE = 'tributary';
 
 const MINUTE_MS = 60_000;
 const TTL_DEFAULT_MS = 15 * MINUTE_MS;
 const TTL_MAX_MS = 7 * 24 * 60 * MINUTE_MS;
 
-export const codeRequest = z.strictObject({
+const codeRequest = z.strictObject({
   name: z.string().min(1).max(128).nullable().default(null),
   allowedStreams: z
     .array(z.string().refine(isStreamPattern, 'must be a stream name, or the beginning of one and *'))

@@ -12,7 +12,7 @@ const CALLER: Facts = { status: 400, fault: 'client', retryable: false };
 const LATER: Facts = { status: 400, fault: 'client', retryable: true };
 const OURS: Facts = { status: 500, fault: 'server', retryable: true };
 
-export const KINESIS_ERRORS = {
+const KINESIS_ERRORS = {
   AccessDeniedException: CALLER,
   DryRunOperationException: CALLER,
   ExpiredIteratorException: CALLER,

@@ -4,7 +4,7 @@ import type { Position } from '../../stream/position.ts';
 import { kinesisError } from './errors.ts';
 
 /** Kinesis API: shard iterators and NextTokens expire 300 seconds after they were given. */
-export const TOKEN_VALID_MS = 300_000;
+const TOKEN_VALID_MS = 300_000;
 const MAC_BYTES = 16;
 
 /** Where a reader stands in a shard. Bound to the stream's id, not its name. */

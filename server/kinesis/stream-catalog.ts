@@ -23,7 +23,7 @@ export interface CatalogLimits {
   readonly onDemandStreamsMax: number;
 }
 
-export const DEFAULT_CATALOG_LIMITS: CatalogLimits = { shardsMax: 1_000, onDemandStreamsMax: 50 };
+const DEFAULT_CATALOG_LIMITS: CatalogLimits = { shardsMax: 1_000, onDemandStreamsMax: 50 };
 /** ON_DEMAND starts with this many. */
 export const ON_DEMAND_SHARDS = 4;
 

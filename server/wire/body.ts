@@ -2,7 +2,7 @@
 import type { WireRequest } from './listener.ts';
 
 /** 10 MiB of data are 13.4 MiB of base64, plus keys. */
-export const BODY_BYTES_MAX = 16 * 1024 * 1024;
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
 /** How much more is read and thrown away, so that the client sees the 413 and not a reset connection. */
 const DISCARDED_BYTES_MAX = 4 * BODY_BYTES_MAX;
 

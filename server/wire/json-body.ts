@@ -9,7 +9,7 @@ export type JsonBody =
   | { readonly kind: 'tooLarge' }
   | { readonly kind: 'aborted' };
 
-export const SMALL_BODY_BYTES_MAX = 16 * 1024;
+const SMALL_BODY_BYTES_MAX = 16 * 1024;
 
 export class BadBody extends Error {
   constructor(message: string) {

@@ -3,7 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
-import type { AppendInput, Clock, LaneAppend, MetaChange, ShardLog, ShardRef, Store } from '../../stream/ports.ts';
+import type {
+  AppendInput,
+  Clock,
+  LaneAppend,
+  MetaChange,
+  ShardLog,
+  ShardRef,
+  Store,
+} from '../../stream/ports.ts';
 import { START_POSITION } from '../../stream/position.ts';
 import type { Position } from '../../stream/position.ts';
 import { isTributaryError } from '../../stream/errors.ts';
@@ -117,7 +125,11 @@ export function laneBlock(
 }
 
 /** Bytes of every block that can be read, in order. */
-export async function allBlocks(log: ShardLog, ref: ShardRef, from: Position = START_POSITION): Promise<string[]> {
+export async function allBlocks(
+  log: ShardLog,
+  ref: ShardRef,
+  from: Position = START_POSITION,
+): Promise<string[]> {
   const blocks: string[] = [];
   for (let next = from; ;) {
     const page = await log.readBlocks(ref, next, { blocks: 7, bytes: 1e9 });

@@ -48,29 +48,44 @@ describe('a full disk', () => {
     const { disk, log } = await withShard();
     await log.append(REF, block());
     disk.failNext('STORAGE_FULL');
-    const answers = await Promise.all([
-      outcome(log.dropShard(REF)),
-      outcome(log.createShard(REF, FOREVER)),
-    ]);
+    const answers = await Promise.all([outcome(log.dropShard(REF)), outcome(log.createShard(REF, FOREVER))]);
     expect(answers).toEqual(['STORAGE_FULL', 'STORAGE_FULL']);
     expect(await allBlocks(log, REF)).toHaveLength(1);
     await log.dropShard(REF);
     expect(await outcome(log.bounds(REF))).toBe('SHARD_NOT_FOUND');
   });
 
-  it('keeps lazy values and trims until a commit takes them', async () => {
+  it('keeps lazy values and trims until a commit takes them, and tries them without what found no room', async () => {
     const { disk, log, meta } = await withShard();
     for (let index = 0; index < 3; index += 1) await log.append(REF, block(1, `${index}`));
     meta.putLazy('k', bytes('lazy'));
     await log.trim(REF, toPosition(1n, 3n, 0));
+    disk.commits.length = 0;
+    const release = disk.hold();
     disk.failNext('STORAGE_FULL');
-    expect(await outcome(meta.put('m', bytes(''), 'any'))).toBe('STORAGE_FULL');
+    const refused = outcome(meta.put('m', bytes(''), 'any'));
+    await new Promise(setImmediate);
+    const later = meta.put('later', bytes(''), 'any');
     expect(text((await meta.get('k'))?.value)).toBe('lazy');
     expect(await allBlocks(log, REF)).toEqual([hex(block(1, '2').block)]);
+    release();
+    expect(await refused).toBe('STORAGE_FULL');
+    await later;
+    // k with the revision, two blocks and the shard's row; then what waited.
+    expect(disk.commits).toEqual([5, 2]);
+    expect(await allBlocks(log, REF)).toEqual([hex(block(1, '2').block)]);
+  });
+
+  it('does not try lazy changes for ever', async () => {
+    const { disk, meta } = await withShard();
     disk.commits.length = 0;
+    disk.failNext('STORAGE_FULL', 2);
+    meta.putLazy('k', bytes('lazy'));
+    expect(await outcome(meta.put('m', bytes(''), 'any'))).toBe('STORAGE_FULL');
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    expect(disk.commits).toEqual([]);
     await meta.put('m', bytes(''), 'any');
-    // m and k with the revision, two blocks and the shard's row.
-    expect(disk.commits).toEqual([6]);
+    expect(disk.commits).toEqual([3]);
   });
 
   it('tries lazy changes again by itself', async () => {

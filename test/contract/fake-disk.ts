@@ -12,10 +12,12 @@ export class FakeDisk implements Engine {
   readonly commits: number[] = [];
   #pending: (() => void)[] = [];
   #next: TributaryError | 'hang' | null = null;
+  #times = 0;
   #gate: Promise<void> | null = null;
 
-  failNext(code: 'STORAGE_FULL' | 'STORAGE_FAILED'): void {
+  failNext(code: 'STORAGE_FULL' | 'STORAGE_FAILED', times = 1): void {
     this.#next = new TributaryError(code, 'as the test said');
+    this.#times = times;
   }
 
   hangNext(): void {
@@ -39,7 +41,8 @@ export class FakeDisk implements Engine {
     void write();
     const changes = this.#pending;
     const outcome = this.#next;
-    this.#next = null;
+    this.#times -= 1;
+    if (this.#times <= 0) this.#next = null;
     await this.#gate;
     if (outcome === 'hang') await new Promise(() => undefined);
     if (outcome instanceof TributaryError) throw outcome;

@@ -128,38 +128,41 @@ describe.each(ENGINES)('$name: side writes', (engine) => {
 describe.each(ENGINES)('$name: the fence', (engine) => {
   const bench = benches(engine);
 
-  it.each([0, 1, 2, 3])('acknowledges exactly what can be read, with 8 racing writers (%i)', async (turns) => {
-    const { log } = await bench().open();
-    await log.createShard(REF, FOREVER);
-    const acknowledged: string[] = [];
-    let isFenced = false;
-    let late = 0;
-    const writer = async (lane: string) => {
-      for (let ordinal = 1n; ; ordinal += 1n) {
-        const input = laneBlock(lane, ordinal, ordinal);
-        const answer = await outcome(log.append(REF, input));
-        if (answer === 'SHARD_CLOSED') return;
-        if (typeof answer === 'string') throw new Error(answer);
-        if (isFenced) late += 1;
-        acknowledged.push(hex(input.block));
-        // The model answers at once: without a turn of the event loop nobody else would run.
-        if (!engine.isDurable) await new Promise(setImmediate);
-      }
-    };
-    const writers = Array.from({ length: 8 }, (_, index) => writer(`lane-${index}`));
-    for (let turn = 0; turn < turns * 3; turn += 1) await new Promise(setImmediate);
-    const { last, lanes } = await log.closeShard(REF);
-    // What was acknowledged before has reached its writer by then.
-    await new Promise(setImmediate);
-    isFenced = true;
-    await Promise.all(writers);
-    expect(late).toBe(0);
-    const readable = await allBlocks(log, REF);
-    expect(readable.toSorted()).toEqual(acknowledged.toSorted());
-    expect(last).toBe((await log.bounds(REF)).last);
-    expect(lanes.reduce((sum, lane) => sum + Number(lane.last), 0)).toBe(acknowledged.length);
-    expect(await log.closeShard(REF)).toEqual({ last, lanes });
-  });
+  it.each([0, 1, 2, 3])(
+    'acknowledges exactly what can be read, with 8 racing writers (%i)',
+    async (turns) => {
+      const { log } = await bench().open();
+      await log.createShard(REF, FOREVER);
+      const acknowledged: string[] = [];
+      let isFenced = false;
+      let late = 0;
+      const writer = async (lane: string) => {
+        for (let ordinal = 1n; ; ordinal += 1n) {
+          const input = laneBlock(lane, ordinal, ordinal);
+          const answer = await outcome(log.append(REF, input));
+          if (answer === 'SHARD_CLOSED') return;
+          if (typeof answer === 'string') throw new Error(answer);
+          if (isFenced) late += 1;
+          acknowledged.push(hex(input.block));
+          // The model answers at once: without a turn of the event loop nobody else would run.
+          if (!engine.isDurable) await new Promise(setImmediate);
+        }
+      };
+      const writers = Array.from({ length: 8 }, (_, index) => writer(`lane-${index}`));
+      for (let turn = 0; turn < turns * 3; turn += 1) await new Promise(setImmediate);
+      const { last, lanes } = await log.closeShard(REF);
+      // What was acknowledged before has reached its writer by then.
+      await new Promise(setImmediate);
+      isFenced = true;
+      await Promise.all(writers);
+      expect(late).toBe(0);
+      const readable = await allBlocks(log, REF);
+      expect(readable.toSorted()).toEqual(acknowledged.toSorted());
+      expect(last).toBe((await log.bounds(REF)).last);
+      expect(lanes.reduce((sum, lane) => sum + Number(lane.last), 0)).toBe(acknowledged.length);
+      expect(await log.closeShard(REF)).toEqual({ last, lanes });
+    },
+  );
 
   it('gives the lanes to the children, which go on behind them', async () => {
     const { log } = await bench().open();

@@ -50,7 +50,8 @@ describe.each(LAYOUTS)('a store with layout %s', (layout) => {
     expect(transactions() - before).toBe(1);
     await store.log.append(refs[0] ?? { streamId: '', shardId: '' }, block());
     expect(transactions() - before).toBe(2);
-    for (const ref of refs) expect(await store.log.bounds(ref)).toMatchObject({ totalRecords: expect.any(Number) });
+    for (const ref of refs)
+      expect(await store.log.bounds(ref)).toMatchObject({ totalRecords: expect.any(Number) });
     await store.close();
   });
 
@@ -92,7 +93,9 @@ describe.each(LAYOUTS)('a store with layout %s', (layout) => {
     const [ref] = refsOf(1);
     if (ref === undefined) throw new Error('a shard');
     await store.log.createShard(ref, FOREVER);
-    await Promise.all(Array.from({ length: 2_000 }, () => store.log.append(ref, block(1, 'x'.repeat(2_000)))));
+    await Promise.all(
+      Array.from({ length: 2_000 }, () => store.log.append(ref, block(1, 'x'.repeat(2_000)))),
+    );
     const full = store.usage().liveBytes;
     // Closed while most of the blocks are still there: what comes after the first commit is refused.
     const dropping = store.log.dropShard(ref);
@@ -161,7 +164,10 @@ describe('two processes', () => {
     const child = fork(writer, [path, 'shared'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     await new Promise((resolve) => child.once('message', resolve));
     const opening = () => openLmdbStore({ path, clock: new ManualClock() });
-    await expect(opening()).rejects.toMatchObject({ code: 'BUSY', message: expect.stringContaining(`${child.pid}`) });
+    await expect(opening()).rejects.toMatchObject({
+      code: 'BUSY',
+      message: expect.stringContaining(`${child.pid}`),
+    });
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;

@@ -27,7 +27,9 @@ describe.each(ENGINES)('$name: compare and set', (engine) => {
     const { meta } = await bench().open();
     for (let round = 0; round < 50; round += 1) {
       const answers = await Promise.all(
-        Array.from({ length: 8 }, (_, writer) => outcome(meta.put(`k${round}`, bytes(`${writer}`), 'absent'))),
+        Array.from({ length: 8 }, (_, writer) =>
+          outcome(meta.put(`k${round}`, bytes(`${writer}`), 'absent')),
+        ),
       );
       const winners = answers.flatMap((answer, writer) => (typeof answer === 'bigint' ? [writer] : []));
       expect(winners).toHaveLength(1);
@@ -210,7 +212,9 @@ describe.each(ENGINES)('$name: watch', (engine) => {
   it('expires when too much was changed since, and when the revision is not of this store', async () => {
     const { meta } = await bench().open();
     const first = await meta.put('k', bytes('0'), 'any');
-    const puts = Array.from({ length: META_WATCH_HORIZON + 1 }, (_, index) => meta.put('k', bytes(`${index}`), 'any'));
+    const puts = Array.from({ length: META_WATCH_HORIZON + 1 }, (_, index) =>
+      meta.put('k', bytes(`${index}`), 'any'),
+    );
     const revisions = await Promise.all(puts);
     expect(await outcome(watchToEnd(meta, '', first))).toBe('WATCH_EXPIRED');
     expect(await outcome(watchToEnd(meta, '', (revisions.at(-1) ?? 0n) + 1n))).toBe('WATCH_EXPIRED');
@@ -224,9 +228,7 @@ describe.each(ENGINES)('$name: watch', (engine) => {
     await meta.put('k', bytes('first'), 'any');
     const first = await watch.next();
     expect(first.done).toBe(false);
-    await Promise.all(
-      Array.from({ length: META_WATCH_HORIZON + 2 }, () => meta.put('k', bytes(''), 'any')),
-    );
+    await Promise.all(Array.from({ length: META_WATCH_HORIZON + 2 }, () => meta.put('k', bytes(''), 'any')));
     expect(await outcome(watch.next())).toBe('WATCH_EXPIRED');
   });
 

@@ -61,7 +61,9 @@ describe.each(ENGINES)('$name: RecordLog', (engine) => {
     const expected = Array.from({ length: 80 }, (_, index) => `${index >> 1}.${index & 1}`);
     expect(await readAll(records, START_POSITION, 7)).toEqual(expected);
     for (const index of [0, 1, 39, 78, 79]) {
-      expect(await readAll(records, positions[index] ?? START_POSITION, 1_000)).toEqual(expected.slice(index));
+      expect(await readAll(records, positions[index] ?? START_POSITION, 1_000)).toEqual(
+        expected.slice(index),
+      );
       const behind = nextPosition(positions[index] ?? START_POSITION);
       expect(await readAll(records, behind, 1_000)).toEqual(expected.slice(index + 1));
     }

@@ -33,7 +33,9 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     const opened = bench();
     const { log, meta } = await opened.open();
     await log.createShard(REF, { retentionMs: 60_000 });
-    const sent = Array.from({ length: 100 }, (_, index) => laneBlock('l', BigInt(index + 1), BigInt(index + 1)));
+    const sent = Array.from({ length: 100 }, (_, index) =>
+      laneBlock('l', BigInt(index + 1), BigInt(index + 1)),
+    );
     for (const input of sent) await log.append(REF, input);
     await log.setRetention(REF, 120_000);
     const revision = await meta.put('k', bytes('v'), 'absent');
@@ -88,7 +90,9 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     const opened = bench(undefined);
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);
-    await Promise.all(Array.from({ length: 1_500 }, () => store.log.append(REF, block(1, 'x'.repeat(2_000)))));
+    await Promise.all(
+      Array.from({ length: 1_500 }, () => store.log.append(REF, block(1, 'x'.repeat(2_000)))),
+    );
     const before = store.usage().liveBytes;
     await store.log.trim(REF, toPosition(1n, 1_401n, 0));
     for (let index = 0; index < 10; index += 1) await store.log.append(REF, block());

@@ -18,7 +18,11 @@ describe.each(ENGINES)('$name: retention', (engine) => {
       await log.append(REF, block(2));
     }
     // Now is START + 19: what arrived at START + 9 is as old as it may be.
-    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 10n, 0), records: 22, totalRecords: 40 });
+    expect(await log.bounds(REF)).toMatchObject({
+      first: toPosition(1n, 10n, 0),
+      records: 22,
+      totalRecords: 40,
+    });
     const page = await log.readBlocks(REF, START_POSITION, { blocks: 1, bytes: 1e9 });
     expect(page.blocks[0]?.first).toBe(toPosition(1n, 10n, 0));
     expect(await log.seekTime(REF, 0)).toBe(toPosition(1n, 10n, 0));

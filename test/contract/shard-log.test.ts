@@ -1,6 +1,12 @@
 // Goal: blocks are kept in order without gaps and found by every kind of position. Method: one suite, every engine.
 import { describe, expect, it } from 'vitest';
-import { START_POSITION, afterBlock, nextPosition, positionParts, toPosition } from '../../stream/position.ts';
+import {
+  START_POSITION,
+  afterBlock,
+  nextPosition,
+  positionParts,
+  toPosition,
+} from '../../stream/position.ts';
 import { STORED_BLOCK_BYTES_MAX } from '../../stream/limits.ts';
 import { ENGINES, REF, START_MS, allBlocks, benches, block, hex, outcome } from './engines.ts';
 
@@ -175,9 +181,21 @@ describe.each(ENGINES)('$name: positions', (engine) => {
     const { log } = await trimmed();
     expect(await log.trim(REF, toPosition(1n, 2n, 2))).toEqual({ blocks: 0, records: 0, bytes: 0 });
     const size = block(3, 'block 0').block.length;
-    expect(await log.trim(REF, nextPosition(toPosition(1n, 2n, 2)))).toEqual({ blocks: 1, records: 3, bytes: size });
-    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 3n, 0), records: 3, totalRecords: 9 });
-    expect(await log.trim(REF, afterBlock(toPosition(1n, 3n, 0)))).toEqual({ blocks: 1, records: 3, bytes: size });
+    expect(await log.trim(REF, nextPosition(toPosition(1n, 2n, 2)))).toEqual({
+      blocks: 1,
+      records: 3,
+      bytes: size,
+    });
+    expect(await log.bounds(REF)).toMatchObject({
+      first: toPosition(1n, 3n, 0),
+      records: 3,
+      totalRecords: 9,
+    });
+    expect(await log.trim(REF, afterBlock(toPosition(1n, 3n, 0)))).toEqual({
+      blocks: 1,
+      records: 3,
+      bytes: size,
+    });
     expect(await log.bounds(REF)).toMatchObject({
       first: null,
       last: null,

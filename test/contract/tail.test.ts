@@ -7,7 +7,12 @@ import { ENGINES, REF, benches, block, hex, outcome } from './engines.ts';
 
 const FOREVER = { retentionMs: Infinity };
 
-async function follow(log: ShardLog, from: Position, signal: AbortSignal, count = Infinity): Promise<string[]> {
+async function follow(
+  log: ShardLog,
+  from: Position,
+  signal: AbortSignal,
+  count = Infinity,
+): Promise<string[]> {
   const seen: string[] = [];
   for await (const page of log.tail(REF, from, signal)) {
     seen.push(...page.blocks.map((stored) => hex(stored.block)));
@@ -39,7 +44,8 @@ describe.each(ENGINES)('$name: tail', (engine) => {
     const { log } = await bench().open();
     await log.createShard(REF, FOREVER);
     const firsts: Position[] = [];
-    for (let index = 0; index < 5; index += 1) firsts.push((await log.append(REF, block(1, `${index}`))).first);
+    for (let index = 0; index < 5; index += 1)
+      firsts.push((await log.append(REF, block(1, `${index}`))).first);
     await log.closeShard(REF);
     const never = new AbortController().signal;
     const rest = await follow(log, afterBlock(firsts[2] ?? START_POSITION), never);

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { START_POSITION, toPosition } from '../../stream/position.ts';
+import { START_POSITION, positionParts, toPosition } from '../../stream/position.ts';
 import type { ShardRef } from '../../stream/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
@@ -72,29 +72,30 @@ describe.each(LAYOUTS)('a full disk (layout %s)', (layout) => {
     const path = join(folder, 'log.mdb');
     const store = await openLmdbStore({ path, clock: systemClock, layout });
     await store.log.createShard(REF, { retentionMs: Infinity });
-    while (typeof (await outcome(store.log.append(REF, big('fill')))) !== 'string');
+    const append = async (name: string) =>
+      typeof (await outcome(store.log.append(REF, big(name)))) !== 'string';
+    while (await append('fill'));
     for (let round = 0; round < 20; round += 1) {
       const { first } = await store.log.bounds(REF);
-      await store.log.trim(REF, toPosition(1n, ((first ?? START_POSITION) >> 16n & 0xffffn) + 3n, 0));
-      // The first one frees what the second one takes.
-      await outcome(store.meta.put('free', bytes(''), 'any'));
-      expect(await outcome(store.log.append(REF, big(`round ${round}`)))).toHaveProperty('first');
+      const { commit } = positionParts(first ?? START_POSITION);
+      await store.log.trim(REF, toPosition(1n, commit + 2n, 0));
+      // The first one may be refused together with the trim; the second one finds the room that the trim made.
+      expect((await append(`round ${round}`)) || (await append(`round ${round}`))).toBe(true);
     }
     await store.close();
     const again = await openLmdbStore({ path, clock: systemClock, layout });
     expect((await allBlocks(again.log, REF)).at(-1)).toBe(hex(big('round 19').block));
     await again.close();
+    expect(await verifyFolder(folder)).toMatchObject({ ok: true });
   });
 });
 
-describe('a failed disk', () => {
-  it.each([
-    ['fdatasync', 'EIO'],
-    ['pwritev', 'EIO'],
-  ])('is not trusted again after %s gave %s', async (call, error) => {
+describe.runIf(tryRun('strace', ['-V']))('a failed disk (needs strace)', () => {
+  // fdatasync of a commit's pages; writev writes them; pwrite64 also writes the root page, whose failure the library
+  // answers by never answering again.
+  it.each(['fdatasync', 'writev', 'pwrite64'])('is not trusted again after EIO of %s', async (call) => {
     const path = join(folder, 'log.mdb');
-    const report = await untilError(path, call, error);
-    if (report === null) return;
+    const report = await untilError(path, call, 'EIO');
     expect(report.code).toBe('STORAGE_FAILED');
     expect(report.later).toBe('STORAGE_FAILED');
     const store = await openLmdbStore({ path, clock: systemClock });
@@ -106,9 +107,9 @@ describe('a failed disk', () => {
 });
 
 /** What a writer says whose disk fails from a certain call on. */
-async function untilError(path: string, call: string, error: string): Promise<FailureReport | null> {
-  const inject = ['-f', '-qq', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=12+`];
-  const child = spawn('strace', [...inject, '-o', '/dev/null', process.execPath, UNTIL_ERROR, path], {
+async function untilError(path: string, call: string, error: string): Promise<FailureReport> {
+  const inject = ['-f', '-qq', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=40+`];
+  const child = spawn('strace', [...inject, '-o', '/dev/null', process.execPath, UNTIL_ERROR, path, '500'], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
   });
@@ -116,11 +117,10 @@ async function untilError(path: string, call: string, error: string): Promise<Fa
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
-  const code = await new Promise((resolve) => {
-    child.on('error', () => resolve(null));
+  const code = await new Promise((resolve, reject) => {
+    child.on('error', reject);
     child.on('close', resolve);
   });
-  if (code === null) return null;
   expect(code).toBe(0);
   return JSON.parse(output) as FailureReport;
 }

@@ -49,7 +49,10 @@ function writeAndKill(path: string, layout: LmdbLayout, count: number): Promise<
 async function storedOrdinals({ log }: Store): Promise<Map<string, bigint[]>> {
   const stored = new Map<string, bigint[]>(LANES.map((lane) => [lane, []]));
   for (const shardId of SHARDS) {
-    const page = await log.readBlocks({ streamId: 's', shardId }, START_POSITION, { blocks: 1e6, bytes: 1e9 });
+    const page = await log.readBlocks({ streamId: 's', shardId }, START_POSITION, {
+      blocks: 1e6,
+      bytes: 1e9,
+    });
     for (const { block } of page.blocks) {
       for (const { data } of decodeBlock(block, nodeDigest).records) {
         const [lane = '', ordinal = ''] = Buffer.from(data).toString().split(' ');

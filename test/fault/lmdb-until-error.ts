@@ -1,5 +1,5 @@
 // The program whose disk fails: appends until an append fails, tries once more, and says what happened. Ends with 0
-// unless something escaped that should have been caught. Argument: the store file.
+// unless something escaped that should have been caught. Arguments: the store file, how long a commit may take.
 import { isTributaryError } from '../../stream/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
@@ -16,8 +16,8 @@ export interface FailureReport {
 const REF = { streamId: 's', shardId: '0' };
 const APPENDS_MAX = 1_000;
 
-async function run(path: string): Promise<FailureReport> {
-  const { log } = await openLmdbStore({ path, clock: systemClock });
+async function run(path: string, commitMsMax: number): Promise<FailureReport> {
+  const { log } = await openLmdbStore({ path, clock: systemClock, commitMsMax });
   await log.createShard(REF, { retentionMs: Infinity });
   const append = () =>
     log.append(REF, { block: blockOf(numberedRecords(10)), recordCount: 10 }).then(
@@ -31,9 +31,9 @@ async function run(path: string): Promise<FailureReport> {
   return { acknowledged: APPENDS_MAX * 10, code: 'none', later: 'none' };
 }
 
-const [path] = process.argv.slice(2);
+const [path, commitMsMax] = process.argv.slice(2);
 if (path !== undefined) {
-  process.stdout.write(JSON.stringify(await run(path)));
+  process.stdout.write(JSON.stringify(await run(path, Number(commitMsMax))));
   // What was left alone, a rejection above all, would end the process by now with another code.
   setTimeout(() => process.exit(0), 100);
 }

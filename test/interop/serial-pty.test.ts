@@ -64,11 +64,7 @@ function logBelow() {
     failing: false,
     appends: 0,
   };
-  const append = async (
-    _stream: string,
-    _class: string,
-    records: readonly { data: Uint8Array }[],
-  ): Promise<void> => {
+  const append = async (_lane: object, records: readonly { data: Uint8Array }[]): Promise<void> => {
     gate.appends += 1;
     await gate.held;
     if (gate.failing) throw new TributaryError('STORAGE_FULL', 'full');

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { request as httpRequest } from 'node:http';
 import { connect as http2Connect } from 'node:http2';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -388,6 +389,40 @@ test('reserved paths are no AWS API, and everything else is', async () => {
   refusedUpgrade.end();
   const [response] = (await once(refusedUpgrade, 'response')) as [import('node:http').IncomingMessage];
   expect(response.statusCode).toBe(404);
+});
+
+test('--auth off checks nothing, says so, and is for loopback only', async () => {
+  const server = await startServer({ parameters: ['--auth', 'off'] });
+  expect(server.events()).toContainEqual(
+    expect.objectContaining({ level: 'warn', event: 'signatures are not checked; for development only' }),
+  );
+  const credentials = { accessKeyId: 'ANYBODY', secretAccessKey: 'anything' };
+  expect((await kinesis(server.httpUrl, 'ListStreams', {}, { credentials })).status).toBe(200);
+  expect((await fetch(`${server.httpUrl}/api/v1/gateways`)).status).toBe(200);
+  const open = await runCli(['server', '--data', server.data, '--host', '0.0.0.0', '--auth', 'off']);
+  expect(open.code).toBe(2);
+  expect(open.stderr).toContain('auth: must be on');
+});
+
+test('metrics: other hosts need the token, which must be there', async () => {
+  const folder = temporaryFolder('metrics');
+  const file = join(folder, 'server.yaml');
+  writeFileSync(file, `metrics:\n  tokenFile: ${join(folder, 'token')}\n`);
+  const without = await runCli(['server', '--data', join(folder, 'data'), '--port', '0', '--config', file]);
+  expect([without.code, without.stdout]).toEqual([2, '']);
+  writeFileSync(join(folder, 'token'), 'let-me-in\n');
+  const address = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+  const server = await startServer({ parameters: ['--host', '0.0.0.0', '--config', file] });
+  const port = new URL(server.httpUrl).port;
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
+  // A machine with no other address than loopback has no other host either.
+  if (address === undefined) return;
+  const ask = async (authorization: string): Promise<number> =>
+    (await fetch(`http://${address}:${port}/metrics`, { headers: { authorization } })).status;
+  expect(await ask('Bearer let-me-in')).toBe(200);
+  expect(await ask('Bearer wrong')).toBe(403);
 });
 
 test('bad settings are listed together, each with its path, and nothing is made', async () => {

@@ -197,7 +197,7 @@ export class GatewaySide {
   ): Promise<void> {
     const records = texts.map((text) => ({ partitionKey, data: Buffer.from(text) }));
     if (this.#open === null) throw new Error('the gateway is stopped');
-    return this.#open.local.append(stream, recordClass, records, []);
+    return this.#open.local.append({ stream, class: recordClass, forward: true }, records, {});
   }
 
   get linkState(): string {

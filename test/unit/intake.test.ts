@@ -26,8 +26,8 @@ function openIntake(routes: readonly Partial<Route>[] = []) {
   const control = { held: Promise.resolve(), failing: false };
   const intake = new Intake({
     log: {
-      append: async (stream, recordClass, records, changes, forward) => {
-        appends.push({ stream, class: recordClass, records, changes, forward });
+      append: async (lane, records, { side = [] }) => {
+        appends.push({ ...lane, records, changes: side });
         await control.held;
         if (control.failing) throw new Error('disk');
       },

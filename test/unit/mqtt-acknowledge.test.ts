@@ -158,6 +158,67 @@ describe('QoS 0', () => {
   });
 });
 
+describe('a repeat after the acknowledgement was lost', () => {
+  const publish = { topic: 'a', payload: 'x', id: 5 } as const;
+  const ACK = { 1: '40020005', 2: '50020005' } as const;
+
+  it.each([
+    ['QoS 1, with a client id', 1, 'sensor'],
+    ['QoS 1, without one', 1, ''],
+    ['QoS 2 of a clean session', 2, 'sensor'],
+  ] as const)('is no second record, to this broker or the next one: %s', async (_name, qos, id) => {
+    rig = await openRig();
+    const first = await connected({ id });
+    first.send(publishPacket({ ...publish, qos }));
+    expect(await first.next()).toBe(ACK[qos]);
+    first.destroy();
+    const second = await connected({ id });
+    second.send(publishPacket({ ...publish, qos, dup: true }));
+    expect(await second.next()).toBe(ACK[qos]);
+    expect(rig.intake.texts()).toEqual(['x']);
+    const { meta } = rig;
+    const notes = Buffer.concat(rig.intake.notes);
+    await rig.close();
+    rig = await openRig({}, meta, notes);
+    const third = await connected({ id });
+    third.send(publishPacket({ ...publish, qos, dup: true }));
+    expect(await third.next()).toBe(ACK[qos]);
+    expect(rig.intake.texts()).toEqual([]);
+  });
+
+  it('is a record when the id or the content is another one', async () => {
+    rig = await openRig();
+    const raw = await connected({ id: 'sensor' });
+    for (const other of [{}, { id: 6, dup: true }, { payload: 'y', dup: true }, { topic: 'b', dup: true }]) {
+      raw.send(publishPacket({ ...publish, qos: 1, ...other }));
+      await raw.next();
+    }
+    expect(rig.intake.durable.map(({ topic, text }) => topic + text)).toEqual(['ax', 'ax', 'ay', 'bx']);
+  });
+
+  it('is a record again of a client that sends the same content under one id: nothing may be lost', async () => {
+    rig = await openRig();
+    const raw = await connected({ id: 'sensor' });
+    for (const dup of [false, false, true]) {
+      raw.send(publishPacket({ ...publish, qos: 1, dup }));
+      expect(await raw.next()).toBe(ACK[1]);
+    }
+    expect(rig.intake.texts()).toEqual(['x', 'x', 'x']);
+  });
+
+  it('of QoS 2 is a new message once the id was released', async () => {
+    rig = await openRig();
+    const raw = await connected({ id: 'sensor' });
+    raw.send(publishPacket({ ...publish, qos: 2 }));
+    expect(await raw.next()).toBe(ACK[2]);
+    raw.send(pubrel(5));
+    expect(await raw.next()).toBe('70020005');
+    raw.send(publishPacket({ ...publish, qos: 2, dup: true }));
+    expect(await raw.next()).toBe(ACK[2]);
+    expect(rig.intake.texts()).toEqual(['x', 'x']);
+  });
+});
+
 describe('QoS 2', () => {
   const ROW = /^qos2\/[0-9a-f]{64}\/5$/;
   const publish = { topic: 'a', payload: 'x', qos: 2, id: 5 } as const;
@@ -282,7 +343,7 @@ describe('QoS 2', () => {
     expect(await neighbour.next()).toBe('50020005');
     const clean = await connected({ id: 'keeper', clean: true });
     expect(rig.meta.rows.size).toBe(1);
-    clean.send(publishPacket({ ...publish, dup: true }));
+    clean.send(publishPacket(publish));
     expect(await clean.next()).toBe('50020005');
     expect(rig.intake.texts()).toEqual(['x', 'x', 'x']);
     // Its own ids end with the connection and never reach the store.

@@ -43,6 +43,7 @@ async function openPersistence(): Promise<Persistence> {
     retained: new RetainedMessages(10, 1_000),
     inboundIds: await InboundIds.open(new FakeMeta(), DEFAULT_MQTT_LIMITS),
     isRepeat: () => false,
+    onReleased: () => undefined,
     connectionOf: () => undefined,
     dropped: refusals().refused,
   });

@@ -62,6 +62,8 @@ export class FakeIntake extends EventEmitter {
   readonly calls: IntakeItem[] = [];
   /** What became durable, in order. */
   readonly durable: { topic: string; text: string }[] = [];
+  /** What was to be kept beside the durable ones. */
+  readonly notes: Uint8Array[] = [];
   failing: Error | null = null;
   #held: (() => void)[] | null = null;
 
@@ -89,6 +91,7 @@ export class FakeIntake extends EventEmitter {
     await new Promise(setImmediate);
     if (failing !== null) throw failing;
     this.meta.apply(item.side ?? []);
+    if (item.note !== undefined) this.notes.push(item.note);
     this.durable.push({ topic: item.source.name, text: Buffer.from(item.payload).toString() });
     this.emit('durable');
   }
@@ -126,7 +129,11 @@ export interface Rig {
   close(): Promise<void>;
 }
 
-export async function openRig(options: Partial<MqttOptions> = {}, meta = new FakeMeta()): Promise<Rig> {
+export async function openRig(
+  options: Partial<MqttOptions> = {},
+  meta = new FakeMeta(),
+  notes = new Uint8Array(),
+): Promise<Rig> {
   const intake = new FakeIntake(meta);
   const metrics = new MetricsRegistry();
   const lines: LogLine[] = [];
@@ -134,7 +141,7 @@ export async function openRig(options: Partial<MqttOptions> = {}, meta = new Fak
   const log = openLog('mqtt', { level: 'debug', write });
   const broker = await MqttBroker.open(
     { host: '127.0.0.1', port: 0, ...options },
-    { intake, meta, log, metrics, clock: systemClock },
+    { intake, notes, meta, log, metrics, clock: systemClock },
   );
   const clients: MqttClient[] = [];
   const raws: RawClient[] = [];

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { RecentPublishes, clientKeyOf } from '../../gateway/mqtt/recent-publishes.ts';
 
-const NAMED = clientKeyOf('sensor', '127.0.0.1', true);
-const UNNAMED = clientKeyOf('whatever', '127.0.0.1', false);
+const NAMED = clientKeyOf('sensor', '127.0.0.1');
+const UNNAMED = clientKeyOf('', '127.0.0.1');
 const id = (packetId: number, text: string, client = NAMED) => ({
   client,
   packetId,
@@ -49,7 +49,7 @@ describe('a repeat', () => {
     after.restore(Buffer.concat(notes));
     expect(after.repeated(id(7, 'x', NAMED))).toBeNull();
     expect(after.repeated(id(7, 'x', UNNAMED))).toBeNull();
-    expect(after.repeated(id(7, 'x', clientKeyOf('other', '127.0.0.1', true)))).toBeUndefined();
+    expect(after.repeated(id(7, 'x', clientKeyOf('other', '127.0.0.1')))).toBeUndefined();
   });
 
   it('is not assumed of a client that sends the same again under one id', async () => {

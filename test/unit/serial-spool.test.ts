@@ -17,7 +17,7 @@ class FakeLog extends EventEmitter {
   failures: TributaryError[] = [];
   held: Promise<void> | null = null;
 
-  async append(stream: string, _class: string, records: readonly { data: Uint8Array }[]): Promise<void> {
+  async append({ stream }: { stream: string }, records: readonly { data: Uint8Array }[]): Promise<void> {
     const texts = records.map(({ data }) => Buffer.from(data).toString());
     this.appends.push(texts);
     this.emit('append');
