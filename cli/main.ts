@@ -7,6 +7,7 @@ import { demoCommand } from './demo-command.ts';
 import { enrolCodeCommand } from './enrol-code-command.ts';
 import { fleetCommand } from './fleet-command.ts';
 import { gatewayCommand } from './gateway-command.ts';
+import { hashPasswordCommand } from './hash-password-command.ts';
 import { logCommand } from './log-command.ts';
 import { reportError } from './output.ts';
 import { serverCommand } from './server-command.ts';
@@ -28,6 +29,7 @@ async function main(argv: readonly string[]): Promise<void> {
   fleetCommand(program);
   streamCommand(program);
   logCommand(program);
+  hashPasswordCommand(program);
   demoCommand(program);
   try {
     await program.parseAsync([...argv]);

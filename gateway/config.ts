@@ -24,6 +24,20 @@ const mqttSettings = z.strictObject({
     .boolean()
     .default(false)
     .describe('Let clients of other hosts in without a user; on a loopback address they always may'),
+  users: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1).max(256).describe('User name of MQTT clients'),
+        passwordHash: z
+          .string()
+          .max(512)
+          .startsWith('scrypt$', 'must be the output of: tributary hash-password')
+          .describe('Output of `tributary hash-password`'),
+      }),
+    )
+    .max(10_000)
+    .default([])
+    .describe('Who may connect; with users nobody else may, unless allowAnonymous is set'),
   packetBytesMax: z
     .int()
     .min(1024)
@@ -43,7 +57,7 @@ const serialSettings = z.strictObject({
   profile: z.string().min(1).default('raw').describe('How a line becomes records: raw, json'),
 });
 
-export const gatewayConfig = z
+const gatewayConfig = z
   .strictObject({
     dataFolder: z
       .string('must name the folder the gateway keeps its log in; set --data DIR')
@@ -125,7 +139,7 @@ export const gatewayConfig = z
 export type GatewayConfig = z.output<typeof gatewayConfig>;
 
 /** Environment variable → setting. */
-export const GATEWAY_ENVIRONMENT: Readonly<Record<string, string>> = {
+const GATEWAY_ENVIRONMENT: Readonly<Record<string, string>> = {
   TRIBUTARY_GATEWAY_DATA: 'dataFolder',
   TRIBUTARY_GATEWAY_SERVER: 'server.url',
   TRIBUTARY_GATEWAY_ENROLMENT_CODE: 'server.enrolmentCode',

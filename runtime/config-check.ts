@@ -30,7 +30,7 @@ function fixFor(path: string, settings: ReadonlyMap<string, string>): string {
 }
 
 /** Dotted path of every setting → its description. */
-export function settingsOf(shape: Readonly<Record<string, unknown>>, prefix: string): Map<string, string> {
+function settingsOf(shape: Readonly<Record<string, unknown>>, prefix: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const [name, schema] of Object.entries(shape)) {
     const path = prefix + name;

@@ -3,13 +3,13 @@ import { isTributaryError } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
 import { programVersion } from './program-version.ts';
 
-export const EXIT_OK = 0;
-export const EXIT_FAILED = 1;
+const EXIT_OK = 0;
+const EXIT_FAILED = 1;
 /** Authentication or permission: starting again without a change is useless. */
 export const EXIT_REFUSED = 4;
 /** A supervisor should start the program again: the disk failed, and a new start recovers what was acknowledged. */
-export const EXIT_STORAGE_FAILED = 75;
-export const EXIT_INTERRUPTED = 130;
+const EXIT_STORAGE_FAILED = 75;
+const EXIT_INTERRUPTED = 130;
 
 /** Everything is over after SIGTERM by then, whatever hangs. */
 const STOP_MS = 9_000;

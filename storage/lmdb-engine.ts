@@ -9,7 +9,7 @@ import type { Engine } from './committer.ts';
 import { rootCause, storageError } from './storage-error.ts';
 
 /** LMDB pages of 4 KiB whatever the kernel's page size is: larger ones wear a card 2.4 times as much. */
-export const PAGE_BYTES = 4096;
+const PAGE_BYTES = 4096;
 /** One for each shard of the layout `perShard`, and the store's own. */
 export const TABLES_MAX = 1_024;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;

@@ -116,7 +116,11 @@ export class LmdbMeta implements Meta {
   #expect(batch: Batch, key: string, expected: Expected): void {
     if (expected === 'any') return;
     const lazy = this.#lazy.get(key);
-    const entry = withLazy(key, batch.get(this.#table, storedKey(key)), lazy?.isVoid === true ? undefined : lazy);
+    const entry = withLazy(
+      key,
+      batch.get(this.#table, storedKey(key)),
+      lazy?.isVoid === true ? undefined : lazy,
+    );
     const revision = entry === null ? 'absent' : entry.revision;
     if (revision === expected) return;
     throw new TributaryError(
@@ -132,7 +136,11 @@ export class LmdbMeta implements Meta {
 }
 
 /** An entry with the lazy value over it. */
-function withLazy(key: string, stored: Uint8Array | undefined, lazy: LazyValue | undefined): MetaEntry | null {
+function withLazy(
+  key: string,
+  stored: Uint8Array | undefined,
+  lazy: LazyValue | undefined,
+): MetaEntry | null {
   const entry = stored === undefined ? null : decodeEntry(stored);
   if (lazy === undefined) return entry;
   if (lazy.value === null) return null;

@@ -81,14 +81,16 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
 }
 
 function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {
-  const isPerShard = layout === 'perShard';
-  return {
+  const tables = {
     shards: engine.table('shards'),
     lanes: engine.table('lanes'),
     dropped: engine.table('dropped'),
-    isPerShard,
-    blocksOf: (no) => (isPerShard ? engine.table(`log/${no}`, true) : engine.table('log')),
   };
+  if (layout === 'perShard') {
+    return { ...tables, isPerShard: true, blocksOf: (no) => engine.table(`log/${no}`, true) };
+  }
+  const blocks = engine.table('log');
+  return { ...tables, isPerShard: false, blocksOf: () => blocks };
 }
 
 function checkFormat(system: Table, path: string, layout: LmdbLayout): void {

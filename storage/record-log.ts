@@ -10,7 +10,7 @@ import {
   READ_RECORDS_MAX,
   RECORD_BYTES_MAX,
 } from '../stream/limits.ts';
-import { AFTER_BLOCK_INDEX, positionParts, toPosition } from '../stream/position.ts';
+import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type {
   Clock,
@@ -23,9 +23,9 @@ import type {
 } from '../stream/ports.ts';
 import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../stream/record.ts';
 import { checkValue } from './meta-entry.ts';
-import { takeRecords } from './record-page.ts';
-import type { RecordPage, StoredRecord } from './record-page.ts';
-import { answerWaiters, batchesOf } from './record-queue.ts';
+import { StoredRecord, takeRecords } from './record-page.ts';
+import type { RecordPage } from './record-page.ts';
+import { CALL_NOTE_BYTES_MAX, answerWaiters, batchesOf } from './record-queue.ts';
 import type { RecordBatch, RecordQueue } from './record-queue.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { nameOf } from './shard-keys.ts';
@@ -37,7 +37,7 @@ export interface WriteOptions {
   /** Number the records as a lane of this log: ordinals go on where the log's last block ended. */
   readonly isLane?: boolean;
   readonly with?: readonly MetaChange[];
-  /** Kept beside the block that ends the call's records, behind the notes of the calls before it. */
+  /** Kept beside the block that ends the call's records, behind the notes of the calls before it; 32 bytes at most. */
   readonly note?: Uint8Array;
 }
 
@@ -80,6 +80,7 @@ export class RecordLog {
     assert(records.length > 0, 'an append has records');
     // What one caller does wrong must be found before its records share a block with others'.
     const noteBytes = options.note?.length ?? 0;
+    assert(noteBytes <= CALL_NOTE_BYTES_MAX, 'the note of one call is bounded');
     const bytes = records.reduce((sum, record) => sum + checkedBytes(record), noteBytes);
     for (const { key, value } of options.with ?? []) if (value !== null) checkValue(key, value);
     this.#checkRoom(bytes);
@@ -110,15 +111,10 @@ export class RecordLog {
 
   /** The records of a stored block at or behind `from`. */
   decode(stored: StoredBlock, from: Position, countMax: number): StoredRecord[] {
-    const { epoch, commit } = positionParts(stored.first);
     const fromIndex = from <= stored.first ? 0 : positionParts(from).index;
     if (fromIndex === AFTER_BLOCK_INDEX || fromIndex >= stored.recordCount || countMax === 0) return [];
     const { records } = decodeBlock(stored.block, this.#digest, [], fromIndex, countMax);
-    return records.map((record, offset) => ({
-      ...record,
-      position: toPosition(epoch, commit, fromIndex + offset),
-      arrivalMs: stored.arrivalMs,
-    }));
+    return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
   }
 
   /** Resolves when everything appended so far is durable or refused. */

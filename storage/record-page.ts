@@ -1,14 +1,35 @@
 // Records out of stored blocks: from mid-block on, up to a bound, never beyond what was seen.
 import { assert } from '../stream/errors.ts';
-import { nextPosition, positionParts } from '../stream/position.ts';
+import { nextPosition, positionParts, toPosition } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type { BlockPage, StoredBlock } from '../stream/ports.ts';
 import { recordBytes } from '../stream/record.ts';
 import type { TimedRecord } from '../stream/record.ts';
 
-export interface StoredRecord extends TimedRecord {
-  readonly position: Position;
+/** A record where it lies. Its position is made when it is asked for: most readers need that of few. */
+export class StoredRecord implements TimedRecord {
+  readonly partitionKey: string;
+  readonly data: Uint8Array;
+  readonly monotonicUs: bigint;
+  /** Position of the first record of its block. */
+  readonly blockFirst: Position;
+  /** Its place in the block. */
+  readonly index: number;
   readonly arrivalMs: number;
+
+  constructor(record: TimedRecord, stored: StoredBlock, index: number) {
+    this.partitionKey = record.partitionKey;
+    this.data = record.data;
+    this.monotonicUs = record.monotonicUs;
+    this.blockFirst = stored.first;
+    this.index = index;
+    this.arrivalMs = stored.arrivalMs;
+  }
+
+  get position(): Position {
+    const { epoch, commit } = positionParts(this.blockFirst);
+    return toPosition(epoch, commit, this.index);
+  }
 }
 
 export interface RecordPage {
@@ -50,5 +71,5 @@ function partial(records: readonly StoredRecord[], nextArrivalMs: number): Recor
 }
 
 function endsBlock(record: StoredRecord, stored: StoredBlock): boolean {
-  return positionParts(record.position).index === stored.recordCount - 1;
+  return record.index === stored.recordCount - 1;
 }

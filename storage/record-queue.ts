@@ -3,6 +3,7 @@ import type { MetaChange, ShardRef } from '../stream/ports.ts';
 import type { Position } from '../stream/position.ts';
 import { positionParts, toPosition } from '../stream/position.ts';
 import type { RecordClass, TimedRecord } from '../stream/record.ts';
+import { BLOCK_RECORDS_MAX, NOTE_BYTES_MAX } from '../stream/limits.ts';
 import { cutIntoBlocks } from './block-builder.ts';
 
 export interface Waiter {
@@ -27,16 +28,44 @@ export interface RecordBatch {
   readonly note: Uint8Array | null;
 }
 
+/** Of one call: so many that all calls of a block stay within NOTE_BYTES_MAX. */
+export const CALL_NOTE_BYTES_MAX = Math.floor(NOTE_BYTES_MAX / BLOCK_RECORDS_MAX);
+
 /** One batch for each block. */
 export function batchesOf(waiters: readonly Waiter[]): RecordBatch[] {
   const batches = cutIntoBlocks(waiters.flatMap((waiter) => waiter.records));
   const changes = waiters.flatMap((waiter) => waiter.with);
-  const notes = waiters.flatMap((waiter) => waiter.note ?? []);
-  const note = notes.length === 0 ? null : Buffer.concat(notes);
-  // Side writes go with the last block: they must not be durable before the records they speak of.
-  return batches.map((records, index) =>
-    index === batches.length - 1 ? { records, with: changes, note } : { records, with: [], note: null },
-  );
+  const notes = notesOf(waiters, batches);
+  return batches.map((records, index) => ({
+    records,
+    // Side writes go with the last block: they must not be durable before the records they speak of.
+    with: index === batches.length - 1 ? changes : [],
+    note: notes[index] ?? null,
+  }));
+}
+
+/** For each block the notes of the calls whose records end in it. */
+function notesOf(
+  waiters: readonly Waiter[],
+  blocks: readonly (readonly TimedRecord[])[],
+): (Uint8Array | null)[] {
+  const remaining = waiters.values();
+  let waiter = remaining.next();
+  let ended = 0;
+  let blockEnd = 0;
+  return blocks.map((block) => {
+    blockEnd += block.length;
+    const notes: Uint8Array[] = [];
+    for (
+      ;
+      waiter.done !== true && ended + waiter.value.records.length <= blockEnd;
+      waiter = remaining.next()
+    ) {
+      ended += waiter.value.records.length;
+      if (waiter.value.note !== null) notes.push(waiter.value.note);
+    }
+    return notes.length === 0 ? null : Buffer.concat(notes);
+  });
 }
 
 /** Gives each waiter the positions of its records. `firsts`: of each batch, the position of its first record. */

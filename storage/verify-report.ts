@@ -1,6 +1,6 @@
 // What a verification found: counts by stream, and every damage in words an operator can act on.
 
-export const VERIFY_SCHEMA = 'tributary.log-verify/1';
+const VERIFY_SCHEMA = 'tributary.log-verify/1';
 /** A broken disk breaks many blocks: beyond this they are only counted. */
 const DAMAGE_MAX = 1_000;
 

@@ -5,9 +5,9 @@ import { CLOCK_SYNC_STATES, RECORD_CLASSES } from './record.ts';
 import type { ClockSyncState, RecordClass } from './record.ts';
 
 export const BLOCK_HEADER_BYTES = 80;
-export const BLOCK_VERSION = 1;
+const BLOCK_VERSION = 1;
 /** "TRB1". */
-export const BLOCK_MAGIC = 0x31425254;
+const BLOCK_MAGIC = 0x31425254;
 /** The checksum covers every byte behind itself. */
 export const BLOCK_CHECKSUM_START = 8;
 export const BLOCK_ID_BYTES = 16;

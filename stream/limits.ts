@@ -15,8 +15,6 @@ export const RECORD_BYTES_MAX = 10 * MIB;
 export const STORED_BLOCK_BYTES_MAX = RECORD_BYTES_MAX + 64 * KIB;
 /** Characters (UTF-16 units) of a partition key (Kinesis API, PartitionKey). */
 export const PARTITION_KEY_CHARACTERS_MAX = 256;
-/** A UTF-16 unit needs at most three UTF-8 bytes. */
-export const PARTITION_KEY_BYTES_MAX = 3 * PARTITION_KEY_CHARACTERS_MAX;
 /** Opaque state a lane keeps beside its last ordinal. */
 export const LANE_TAG_BYTES_MAX = 4 * KIB;
 /** Runs the server remembers of a lane: the newest, by which it is compared with the gateway's. */

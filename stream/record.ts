@@ -4,10 +4,6 @@
 export const RECORD_CLASSES = ['alarm', 'normal', 'bulk'] as const;
 export type RecordClass = (typeof RECORD_CLASSES)[number];
 
-export function isRecordClass(text: string): text is RecordClass {
-  return (RECORD_CLASSES as readonly string[]).includes(text);
-}
-
 /** How far the wall clock could be trusted when a block was written. */
 export const CLOCK_SYNC_STATES = ['unknown', 'estimated', 'ntp', 'gnss'] as const;
 export type ClockSyncState = (typeof CLOCK_SYNC_STATES)[number];

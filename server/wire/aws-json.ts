@@ -24,6 +24,15 @@ export interface OperationContext {
   readonly accessKeyId: string;
 }
 
+/** A reply that the operation has written itself. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** Undefined: an empty body of length 0. */
 export type Operation = (input: ValidatedInput, context: OperationContext) => Promise<object | undefined>;
 
@@ -183,8 +192,13 @@ async function operate(
   return {
     status: 200,
     contentType: requestContentType(request),
-    body: output === undefined ? '' : JSON.stringify(output),
+    body: textOf(output),
   };
+}
+
+function textOf(output: object | undefined): string {
+  if (output instanceof JsonText) return output.text;
+  return output === undefined ? '' : JSON.stringify(output);
 }
 
 function signable(request: WireRequest): SignableRequest {

@@ -139,6 +139,30 @@ describe.each(ENGINES)('$name: RecordLog', (engine) => {
     expect(text((await store.meta.get('k'))?.value)).toBe('v');
   });
 
+  it('keeps notes beside the block that ends their call, however many wait', async () => {
+    const { records, store } = await open();
+    const third = new Uint8Array(400_000);
+    // The fourth call ends in the second block: its note goes there.
+    await Promise.all(
+      ['a', 'b', '', 'd', 'e'].map((note) =>
+        records.append(
+          REF,
+          [record(third)],
+          note === '' ? LANE : { ...LANE, note: bytes(note.padEnd(32, note)) },
+        ),
+      ),
+    );
+    const notes = async () =>
+      (await store.log.readBlocks(REF, START_POSITION, ALL)).blocks.map(({ note }) => text(note));
+    expect(await notes()).toEqual(['a'.repeat(32) + 'b'.repeat(32), 'd'.repeat(32), 'e'.repeat(32)]);
+    await store.log.trim(REF, (await store.log.bounds(REF)).next);
+    const many = Array.from({ length: 70_000 }, () =>
+      records.append(REF, [record('', 'k')], { ...LANE, note: bytes('n'.repeat(32)) }),
+    );
+    await Promise.all(many);
+    expect((await notes()).reduce((sum, note) => sum + (note?.length ?? 0), 0)).toBe(70_000 * 32);
+  });
+
   it('refuses more than may wait, and takes one of any size when nothing waits', async () => {
     const { records } = await open(1_000);
     const large = records.append(REF, [record(new Uint8Array(5_000))], LANE);

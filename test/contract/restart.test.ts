@@ -87,7 +87,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
   });
 
   durable('deletes a head that is longer than a commit deletes', async () => {
-    const opened = bench(undefined);
+    const opened = bench();
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);
     await Promise.all(
@@ -100,6 +100,19 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await again.log.bounds(REF)).toMatchObject({ first: toPosition(1n, 1_401n, 0), records: 110 });
     expect(again.usage().liveBytes).toBeLessThan(before / 5);
     expect(await verifyFolder(opened.folder)).toMatchObject({ ok: true, records: 110 });
+  });
+
+  durable('deletes all of a long head when nobody writes any more', async () => {
+    const opened = bench({ lazyMs: 2 });
+    const store = await opened.open();
+    await store.log.createShard(REF, FOREVER);
+    await Promise.all(
+      Array.from({ length: 1_500 }, () => store.log.append(REF, block(1, 'x'.repeat(2_000)))),
+    );
+    const before = store.usage().liveBytes;
+    await store.log.trim(REF, toPosition(1n, 1_401n, 0));
+    while (store.usage().liveBytes > before / 5) await new Promise((resolve) => setTimeout(resolve, 2));
+    expect(await store.log.bounds(REF)).toMatchObject({ records: 100 });
   });
 
   durable('frees what expired in a shard nobody writes to', async () => {

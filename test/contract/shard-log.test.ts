@@ -95,7 +95,7 @@ describe.each(ENGINES)('$name: positions', (engine) => {
       await store.log.append(REF, block(3, `block ${index}`));
     }
     await store.log.trim(REF, toPosition(1n, 2n, 0));
-    return { ...opened, log: store.log };
+    return { log: store.log };
   }
   const firstRead = async (from: bigint, log: Awaited<ReturnType<typeof trimmed>>['log']) =>
     (await log.readBlocks(REF, from as typeof START_POSITION, ALL)).blocks[0]?.first ?? null;

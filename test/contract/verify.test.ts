@@ -127,7 +127,9 @@ describe('a damaged store', () => {
       return [engine.table('log').put(blockKey(1, 7n), value)];
     });
     expect(await damage()).toEqual([
-      expect.stringMatching(/^block-damaged id-1\/0: block 7: the block's checksum is [0-9a-f]{8}, its header says/),
+      expect.stringMatching(
+        /^block-damaged id-1\/0: block 7: the block's checksum is [0-9a-f]{8}, its header says/,
+      ),
     ]);
     const report = await verifyFolder(folder);
     expect(report.records).toBe(3 * (BLOCKS - 1) + 2);
@@ -181,7 +183,9 @@ describe('a damaged store', () => {
   it('was cut short', async () => {
     truncateSync(path, 3 * 4096);
     const [found] = await damage();
-    expect(found).toMatch(/^unreadable null: .*log\.mdb (is damaged: reading it ended the process with signal SIG|cannot be read)/);
+    expect(found).toMatch(
+      /^unreadable null: .*log\.mdb (is damaged: reading it ended the process with signal SIG|cannot be read)/,
+    );
   });
 
   it('has pages of nothing', async () => {

@@ -7,7 +7,17 @@ import type { ShardRef, Store } from '../../stream/ports.ts';
 import type { Position } from '../../stream/position.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
 import { openMemoryStore } from '../../storage/memory-store.ts';
-import { Bench, ENGINES, START_MS, benches, block, bytes, hex, laneBlock, text } from '../contract/engines.ts';
+import {
+  Bench,
+  ENGINES,
+  START_MS,
+  benches,
+  block,
+  bytes,
+  hex,
+  laneBlock,
+  text,
+} from '../contract/engines.ts';
 
 const seedText = process.env['SEED'];
 const seedCount = process.env['NIGHTLY'] === 'true' ? 2_000 : 25;
@@ -131,8 +141,12 @@ class Story {
       case 3:
         return this.#compareAndSet(model, store);
       case 4: {
-        const input = block(1 + this.#dice.number(5), `step ${this.#step} ${'x'.repeat(this.#dice.number(9_000))}`);
-        const changes = this.#dice.number(2) === 0 ? [] : [{ key: this.#dice.one(KEYS), value: this.#value() }];
+        const input = block(
+          1 + this.#dice.number(5),
+          `step ${this.#step} ${'x'.repeat(this.#dice.number(9_000))}`,
+        );
+        const changes =
+          this.#dice.number(2) === 0 ? [] : [{ key: this.#dice.one(KEYS), value: this.#value() }];
         return ({ log }) => log.append(ref, { ...input, with: changes });
       }
       default:
@@ -148,7 +162,10 @@ class Story {
     const shift = BigInt(this.#dice.one([0, 0, 0, 0, 1, 3, -1, -3]));
     const first = last + 1n + shift < 1n ? 1n : last + 1n + shift;
     const after = this.#dice.number(6) === 0 ? { after: first - 1n + BigInt(this.#dice.number(3)) } : {};
-    const input = laneBlock(lane, first, first + BigInt(this.#dice.number(4)), { tag: this.#value(), ...after });
+    const input = laneBlock(lane, first, first + BigInt(this.#dice.number(4)), {
+      tag: this.#value(),
+      ...after,
+    });
     return ({ log }) => log.append(ref, input);
   }
 
@@ -173,7 +190,10 @@ class Story {
 
   async #compare(model: Store, store: Store): Promise<void> {
     const [ms, ordinal] = [START_MS + this.#dice.number(80 * 400), BigInt(this.#dice.number(60))];
-    const [from, max] = [this.#position(), { blocks: 1 + this.#dice.number(4), bytes: this.#dice.number(20_000) }];
+    const [from, max] = [
+      this.#position(),
+      { blocks: 1 + this.#dice.number(4), bytes: this.#dice.number(20_000) },
+    ];
     for (const ref of REFS) {
       const looks: Act[] = [
         ({ log }) => log.bounds(ref),
@@ -181,7 +201,11 @@ class Story {
         ({ log }) => log.seekOrdinal(ref, ordinal),
         ({ log }) => log.readBlocks(ref, from, max),
         ({ log }) => log.readBlocks(ref, START_POSITION, { blocks: 1e6, bytes: 1e9 }),
-        ...LANES.map((lane): Act => ({ log }) => log.lane(ref, lane)),
+        ...LANES.map(
+          (lane): Act =>
+            ({ log }) =>
+              log.lane(ref, lane),
+        ),
       ];
       for (const look of looks) await this.#alike(look, model, store, `shard ${ref.shardId}`);
     }

@@ -17,7 +17,7 @@ const RIGHTS: Readonly<Record<(typeof LAYERS)[number], readonly string[]>> = {
 };
 
 const sources = sourcesOf(LAYERS);
-const IMPORT = /^(?:import|export)\b[^;']*'([^'\n]+)';|\bimport\('([^'\n]+)'\)/gm;
+const IMPORT = /^(?:import|export)\s[^;=]*?\bfrom '([^'\n]+)';|\bimport\('([^'\n]+)'\)/gm;
 
 function importsOf(text: string): string[] {
   return [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? '');
