@@ -15,16 +15,26 @@ const identityRow = z.strictObject({
   privateKey: z.base64(),
   serverUrl: z.string(),
   pendingCode: z.string().nullable(),
+  /** The code that enrolled it: given again with every start, it is no new one. */
+  redeemedCode: z.string().nullable(),
   enrolled: z
     .strictObject({ gateway: z.string(), serverPublicKey: z.base64(), token: z.string() })
     .nullable(),
 });
 type IdentityRow = z.output<typeof identityRow>;
 
+export interface Redeemable {
+  readonly code: string;
+  readonly serverUrl: string;
+  /** SPKI, DER. */
+  readonly publicKey: Uint8Array;
+}
+
 export class IdentityStore {
   readonly #meta: Meta;
   readonly #sealer: Sealer;
   #row: IdentityRow | null;
+  #spare: { readonly code: string; readonly serverUrl: string } | null = null;
 
   private constructor(meta: Meta, sealer: Sealer, row: IdentityRow | null) {
     this.#meta = meta;
@@ -55,26 +65,58 @@ export class IdentityStore {
     };
   }
 
-  /** A code that must still be redeemed. `publicKey` is SPKI in DER. */
-  get pending(): { code: string; serverUrl: string; publicKey: Uint8Array } | null {
+  /** A code that must still be redeemed. */
+  get pending(): Redeemable | null {
     const row = this.#row;
     if (row === null || row.enrolled !== null || row.pendingCode === null) return null;
-    const publicKey = createPublicKey(privateKeyOf(row)).export({ format: 'der', type: 'spki' });
-    return { code: row.pendingCode, serverUrl: row.serverUrl, publicKey };
+    return { code: row.pendingCode, serverUrl: row.serverUrl, publicKey: publicKeyOf(row) };
   }
 
-  /** Makes the key and keeps the code, durably. Once enrolled, a code is ignored. */
+  /**
+   * Makes the key and keeps the code, durably. Once enrolled, a code waits for the moment when the server says that it
+   * does not know this gateway: it was removed there, or the server lost its data.
+   */
   async prepare(code: string, serverUrl: string): Promise<void> {
-    if (this.#row !== null && this.#row.enrolled !== null) return;
+    if (this.#row !== null && this.#row.enrolled !== null) {
+      this.#spare = code === this.#row.redeemedCode ? null : { code, serverUrl };
+      return;
+    }
     const privateKey =
       this.#row?.privateKey ??
       generateKeyPairSync('ed25519').privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64');
-    await this.#save({ version: 1, privateKey, serverUrl, pendingCode: code, enrolled: null });
+    await this.#save({
+      version: 1,
+      privateKey,
+      serverUrl,
+      pendingCode: code,
+      redeemedCode: null,
+      enrolled: null,
+    });
   }
 
   async complete({ gateway, serverPublicKey, token }: EnrolResponse): Promise<void> {
-    if (this.#row === null) return;
-    await this.#save({ ...this.#row, pendingCode: null, enrolled: { gateway, serverPublicKey, token } });
+    const row = this.#row;
+    const redeemed = this.pending ?? this.#spare;
+    if (row === null || redeemed === null) return;
+    this.#spare = null;
+    await this.#save({
+      ...row,
+      serverUrl: redeemed.serverUrl,
+      pendingCode: null,
+      redeemedCode: redeemed.code,
+      enrolled: { gateway, serverPublicKey, token },
+    });
+  }
+
+  /** The code that waits. The key stays, and so does the gateway's id. */
+  get spare(): Redeemable | null {
+    if (this.#row === null || this.#spare === null) return null;
+    return { ...this.#spare, publicKey: publicKeyOf(this.#row) };
+  }
+
+  /** The server refused the code that waits. */
+  dropSpare(): void {
+    this.#spare = null;
   }
 
   async #saveToken(token: string): Promise<void> {
@@ -91,4 +133,8 @@ export class IdentityStore {
 
 function privateKeyOf({ privateKey }: IdentityRow): ReturnType<typeof createPrivateKey> {
   return createPrivateKey({ key: Buffer.from(privateKey, 'base64'), format: 'der', type: 'pkcs8' });
+}
+
+function publicKeyOf(row: IdentityRow): Uint8Array {
+  return createPublicKey(privateKeyOf(row)).export({ format: 'der', type: 'spki' });
 }

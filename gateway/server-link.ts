@@ -1,6 +1,8 @@
 // The gateway's tie to its server: redeems the enrolment code when there is one, then keeps the uplink running.
-import { TributaryError, isTributaryError } from '../stream/errors.ts';
+import { assert, isTributaryError } from '../stream/errors.ts';
+import type { TributaryError } from '../stream/errors.ts';
 import { enrol } from '../sync/enrol-client.ts';
+import type { GatewayIdentity } from '../sync/ports.ts';
 import { Backoff } from '../sync/reconnect.ts';
 import { pause } from '../sync/pause.ts';
 import { Uplink } from '../sync/uplink.ts';
@@ -64,14 +66,38 @@ export class ServerLink {
   async #run(): Promise<void> {
     const { identities, log } = this.#parts;
     if (identities.pending !== null) await this.#enrol();
-    const { identity } = identities;
-    if (identity === null) {
+    if (identities.identity === null) {
       if (identities.pending === null) log.notice('no server: records are buffered only');
       return;
     }
     if (this.#stop.signal.aborted) return;
-    this.#uplink = new Uplink({ ...this.#parts, identity });
+    this.#uplink = new Uplink({
+      ...this.#parts,
+      identity: () => this.#identity(),
+      onStranger: () => this.#enrolAnew(),
+    });
     this.#uplink.start();
+  }
+
+  #identity(): GatewayIdentity {
+    const { identity } = this.#parts.identities;
+    assert(identity !== null, 'an uplink has an identity');
+    return identity;
+  }
+
+  /** With the code the operator gave for it, if there is one. What the gateway is changes only when that succeeds. */
+  async #enrolAnew(): Promise<void> {
+    const { identities, name, log } = this.#parts;
+    const { spare } = identities;
+    if (spare === null) return;
+    try {
+      await identities.complete(await enrol({ ...spare, name }, this.#stop.signal));
+      log.notice('enrolled anew', { gateway: identities.identity?.gateway, server: spare.serverUrl });
+    } catch (error) {
+      if (!isTributaryError(error)) throw error;
+      if (!error.retryable) identities.dropSpare();
+      log.error('not enrolled anew', { code: error.code, message: error.message });
+    }
   }
 
   /** Until the server answers; what it refuses for good is the operator's to mend. */

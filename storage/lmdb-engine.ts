@@ -97,7 +97,7 @@ export class LmdbEngine implements Engine {
       throw storageError(await rootCause(failed.reason), dirname(this.#path), bytes);
     }
     if (results[0]?.status === 'fulfilled' && !results[0].value) {
-      const text = `another process has opened ${this.#path} and owns it now: nothing more is acknowledged`;
+      const text = `${this.#path} was opened again, by another process or this one: nothing more is acknowledged here`;
       throw new TributaryError('STORAGE_FAILED', text);
     }
     if (results.some((result) => result.status === 'fulfilled' && !result.value)) {

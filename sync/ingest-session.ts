@@ -159,7 +159,7 @@ class IngestSession {
     if (this.#publicKey === null) {
       throw new TributaryError(
         'GATEWAY_UNKNOWN',
-        `this server does not know gateway ${message.gateway}; enrol it with a new code`,
+        `this server does not know gateway ${message.gateway}: it was removed, or the server's data are older than its enrolment; start it with --server and --enrol and a new code, its records wait in its log`,
       );
     }
     const { identity } = this.#parts;

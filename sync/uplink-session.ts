@@ -25,7 +25,8 @@ import { SendWindow } from './window.ts';
 
 export interface UplinkParts {
   readonly source: UplinkSource;
-  readonly identity: GatewayIdentity;
+  /** Asked for every session: enrolling anew changes it. */
+  readonly identity: () => GatewayIdentity;
   readonly programVersion: string;
   readonly digest: Digest;
   readonly codecs: readonly Codec[];
@@ -57,6 +58,7 @@ export async function runUplinkSession(
 class UplinkSession {
   readonly #parts: UplinkParts;
   readonly #events: SessionEvents;
+  readonly #identity: GatewayIdentity;
   readonly #socket: WebSocket;
   readonly #links: LaneLink[] = [];
   readonly #nonce = randomBytes(NONCE_BYTES).toString('base64');
@@ -71,8 +73,9 @@ class UplinkSession {
   constructor(parts: UplinkParts, events: SessionEvents) {
     this.#parts = parts;
     this.#events = events;
+    this.#identity = parts.identity();
     this.#heardAtUs = parts.clock.monotonicUs();
-    this.#socket = new WebSocket(syncUrl(parts.identity.serverUrl), {
+    this.#socket = new WebSocket(syncUrl(this.#identity.serverUrl), {
       handshakeTimeout: CONNECT_TIMEOUT_MS,
       maxPayload: CONTROL_BYTES_MAX,
       perMessageDeflate: false,
@@ -83,12 +86,12 @@ class UplinkSession {
     const socket = this.#socket;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     const stop = (): void => socket.terminate();
-    socket.on('error', (error) => this.#end(unreachable(this.#parts.identity.serverUrl, error)));
+    socket.on('error', (error) => this.#end(unreachable(this.#identity.serverUrl, error)));
     socket.once('open', () =>
       this.#send({
         type: 'open',
         version: SYNC_VERSION,
-        gateway: this.#parts.identity.gateway,
+        gateway: this.#identity.gateway,
         nonce: this.#nonce,
       }),
     );
@@ -166,7 +169,7 @@ class UplinkSession {
   }
 
   #onChallenge(message: Extract<ServerMessage, { type: 'challenge' }>): void {
-    const { identity } = this.#parts;
+    const identity = this.#identity;
     const publicKey = Buffer.from(message.publicKey, 'base64');
     const text = challengeText(identity.gateway, this.#nonce, message.nonce);
     if (!publicKey.equals(identity.serverPublicKey) || !isSignedBy(text, message.signature, publicKey)) {
@@ -183,7 +186,7 @@ class UplinkSession {
   }
 
   async #onWelcome(message: Extract<ServerMessage, { type: 'welcome' }>): Promise<void> {
-    await this.#parts.identity.saveToken(message.token);
+    await this.#identity.saveToken(message.token);
     this.#send({ type: 'confirm' });
     this.#window = new SendWindow(message.creditBytes);
     this.#events.onWelcome(message.timeMs - this.#parts.clock.wallMs());

@@ -6,6 +6,8 @@ import { Backoff } from './reconnect.ts';
 import { runUplinkSession } from './uplink-session.ts';
 import type { UplinkParts } from './uplink-session.ts';
 
+const STRANGERS: readonly string[] = ['GATEWAY_UNKNOWN', 'SERVER_UNTRUSTED'];
+
 export interface LinkStatus {
   readonly state: 'connecting' | 'online' | 'offline' | 'closed';
   /** Why it is offline; null while it is not. */
@@ -16,14 +18,19 @@ export interface LinkStatus {
   readonly serverMinusLocalMs: number | null;
 }
 
+export interface UplinkEvents {
+  /** The server does not know this gateway, or is not the one it was enrolled at. */
+  onStranger(): Promise<void>;
+}
+
 export class Uplink {
-  readonly #parts: UplinkParts;
+  readonly #parts: UplinkParts & UplinkEvents;
   readonly #backoff: Backoff;
   readonly #stop = new AbortController();
   #running: Promise<void> | null = null;
   #status: LinkStatus;
 
-  constructor(parts: UplinkParts) {
+  constructor(parts: UplinkParts & UplinkEvents) {
     this.#parts = parts;
     this.#backoff = new Backoff(parts.random);
     this.#status = {
@@ -66,6 +73,7 @@ export class Uplink {
       } catch (error) {
         if (!isTributaryError(error)) throw error;
         this.#offline(error);
+        if (STRANGERS.includes(error.code)) await this.#parts.onStranger();
       }
       await pause(this.#backoff.nextDelayMs(), signal);
     }
@@ -75,7 +83,7 @@ export class Uplink {
     this.#backoff.reset();
     this.#status = { ...this.#status, serverMinusLocalMs };
     this.#become('online', null);
-    this.#parts.log.notice('uplink online', { server: this.#parts.identity.serverUrl });
+    this.#parts.log.notice('uplink online', { server: this.#parts.identity().serverUrl });
   }
 
   /** Logged when the reason changes, not at every attempt. */

@@ -1,6 +1,6 @@
 // Single-use codes that turn a stranger's public key into a gateway. A code's row names the key that used it, so that
 // a retry after a crash of either side is the same decision and not a second one.
-import { createHmac, createPublicKey, randomBytes } from 'node:crypto';
+import { createHash, createHmac, createPublicKey } from 'node:crypto';
 import { z } from 'zod';
 import { TributaryError, isTributaryError } from '../../stream/errors.ts';
 import type { Clock, Meta } from '../../stream/ports.ts';
@@ -99,7 +99,7 @@ export class EnrolmentCodes {
         throw new TributaryError('ENROLMENT_CODE_EXPIRED', 'this code has expired; make a new one');
       if (this.#registry.isFull)
         throw new TributaryError('BUSY', 'this server has as many gateways as limits.gatewaysMax allows');
-      const gateway = `gw-${randomBytes(6).toString('hex')}`;
+      const gateway = gatewayIdOf(publicKey);
       const used = { ...row, used: { publicKey, gateway, name: row.name ?? (name || gateway) } };
       try {
         await this.#meta.put(key, encode(used), entry.revision);
@@ -127,6 +127,14 @@ export class EnrolmentCodes {
 }
 
 type UsedRow = CodeRow & { readonly used: NonNullable<CodeRow['used']> };
+
+/**
+ * Of its key: a gateway that is enrolled again with the key it has is the same one, so that its lanes are found and what
+ * the server still holds of them is not stored twice.
+ */
+function gatewayIdOf(publicKey: string): string {
+  return `gw-${createHash('sha256').update(Buffer.from(publicKey, 'base64')).digest('hex').slice(0, 16)}`;
+}
 
 function checkPublicKey(publicKey: string): void {
   try {

@@ -9,9 +9,10 @@ import { openFakeStore } from './fake-disk.ts';
 const FOREVER = { retentionMs: Infinity };
 
 async function withShard(options = {}) {
-  const store = openFakeStore(new ManualClock(), options);
+  const clock = new ManualClock();
+  const store = openFakeStore(clock, options);
   await store.log.createShard(REF, FOREVER);
-  return store;
+  return { ...store, clock };
 }
 
 describe('a full disk', () => {
@@ -158,6 +159,35 @@ describe('one commit', () => {
     release();
     await Promise.all(calls);
     expect(reported).toEqual(['stored', 'duplicate', 'LANE_OVERLAP', 'META_CONFLICT']);
+  });
+});
+
+describe('a reader beside a commit', () => {
+  it('does not see again what was trimmed while an append was under way', async () => {
+    const { disk, log } = await withShard();
+    for (let index = 0; index < 3; index += 1) await log.append(REF, block(1, `${index}`));
+    const release = disk.hold();
+    const appending = log.append(REF, block(1, '3'));
+    await new Promise(setImmediate);
+    await log.trim(REF, toPosition(1n, 3n, 0));
+    release();
+    await appending;
+    expect(await allBlocks(log, REF)).toEqual(['2', '3'].map((name) => hex(block(1, name).block)));
+  });
+
+  it('does not look for what a commit has deleted and not yet reported', async () => {
+    const { clock, disk, log } = await withShard();
+    await log.setRetention(REF, 1_000);
+    await log.append(REF, block(1, 'old'));
+    clock.ms += 2_000;
+    const release = disk.hold('behind');
+    const appending = log.append(REF, block(1, 'new'));
+    await new Promise(setImmediate);
+    clock.ms -= 2_000;
+    expect(await allBlocks(log, REF)).toEqual([]);
+    release();
+    await appending;
+    expect(await allBlocks(log, REF)).toEqual([hex(block(1, 'new').block)]);
   });
 });
 

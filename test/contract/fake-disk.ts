@@ -13,6 +13,7 @@ export class FakeDisk implements Engine {
   #pending: (() => void)[] = [];
   #next: TributaryError | 'hang' | null = null;
   #times = 0;
+  #isHeldBehind = false;
   #gate: Promise<void> | null = null;
 
   failNext(code: 'STORAGE_FULL' | 'STORAGE_FAILED', times = 1): void {
@@ -24,8 +25,9 @@ export class FakeDisk implements Engine {
     this.#next = 'hang';
   }
 
-  /** Commits wait until the returned function is called. */
-  hold(): () => void {
+  /** Commits wait until the returned function is called: before they change anything, or behind it, unreported. */
+  hold(when: 'before' | 'behind' = 'before'): () => void {
+    this.#isHeldBehind = when === 'behind';
     let release = (): void => undefined;
     this.#gate = new Promise((resolve) => {
       release = resolve;
@@ -43,11 +45,12 @@ export class FakeDisk implements Engine {
     const outcome = this.#next;
     this.#times -= 1;
     if (this.#times <= 0) this.#next = null;
-    await this.#gate;
+    if (!this.#isHeldBehind) await this.#gate;
     if (outcome === 'hang') await new Promise(() => undefined);
     if (outcome instanceof TributaryError) throw outcome;
     for (const change of changes) change();
     this.commits.push(changes.length);
+    if (this.#isHeldBehind) await this.#gate;
   }
 
   table(): Table {

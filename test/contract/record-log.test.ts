@@ -69,6 +69,17 @@ describe.each(ENGINES)('$name: RecordLog', (engine) => {
     }
   });
 
+  it('reads over blocks of one size, page by page of any size', async () => {
+    const { records } = await open();
+    const sent = Array.from({ length: 24 }, (_, index) => `${index}`);
+    for (let index = 0; index < sent.length; index += 2) {
+      await records.append(REF, [record(sent[index] ?? ''), record(sent[index + 1] ?? '')], LANE);
+    }
+    for (const count of [1, 2, 3, 4, 5, 7, 24]) {
+      expect(await readAll(records, START_POSITION, count)).toEqual(sent);
+    }
+  });
+
   it('reads to the tip and no further, with the arrival of what is unread', async () => {
     const { opened, records } = await open();
     const firstMs = opened.clock.ms;

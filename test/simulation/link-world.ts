@@ -67,6 +67,11 @@ export class ServerSide {
     copyFolder(folder, this.#folder);
   }
 
+  /** Everything it had is gone. */
+  lose(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
   async enrolmentCode(): Promise<string> {
     const answer = await this.#api('POST', '/api/v1/enrolment-codes', '{}');
     return (JSON.parse(answer) as { code: string }).code;
@@ -77,6 +82,13 @@ export class ServerSide {
       gateways: { events: { kind: string }[] }[];
     };
     return answer.gateways.flatMap(({ events }) => events.map(({ kind }) => kind));
+  }
+
+  async removeGateways(): Promise<void> {
+    const answer = JSON.parse(await this.#api('GET', '/api/v1/gateways', '')) as {
+      gateways: { id: string }[];
+    };
+    for (const { id } of answer.gateways) await this.#api('DELETE', `/api/v1/gateways/${id}`, '');
   }
 
   /** Every record of a stream, in the order of its only shard. */
@@ -232,6 +244,7 @@ export async function openWorld(
   const relay = await Relay.open(server.url);
   const gateway = new GatewaySide(join(folder, 'gateway'), capBytes);
   await gateway.start(relay.url, await server.enrolmentCode());
+  await until(() => gateway.linkState === 'online');
   return { server, gateway, relay };
 }
 

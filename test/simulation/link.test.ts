@@ -176,6 +176,48 @@ describe('a gateway whose disk is not what it was', () => {
   });
 });
 
+describe('a server that does not know the gateway', () => {
+  it('because it lost everything: enrolled anew, the gateway sends all that it keeps', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder);
+    const sensors = new Sensors('s');
+    await sensors.send(gateway, 'normal', 40);
+    await until(() => gateway.unsentRecords === 0);
+    await server.stop();
+    server.lose();
+    await server.start();
+    await sensors.send(gateway, 'alarm', 5);
+    await until(() => gateway.linkState === 'offline GATEWAY_UNKNOWN');
+    await gateway.stop();
+    await gateway.start(relay.url, await server.enrolmentCode());
+    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    const texts = await server.readAll(STREAM);
+    expect(texts.toSorted()).toEqual(sensors.acknowledged.toSorted());
+    checkOrder(texts);
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+
+  it('because it was removed: enrolled anew, it is the same gateway and doubles nothing', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder);
+    const sensors = new Sensors('s');
+    await sensors.send(gateway, 'normal', 40);
+    await until(() => gateway.unsentRecords === 0);
+    await server.removeGateways();
+    await sensors.send(gateway, 'normal', 5);
+    await until(() => gateway.linkState === 'offline GATEWAY_UNKNOWN');
+    await gateway.stop();
+    await gateway.start(relay.url, await server.enrolmentCode());
+    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    expect(await server.readAll(STREAM)).toEqual(sensors.acknowledged);
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+});
+
 describe('a log that is full', () => {
   it('keeps its cap, evicts the oldest and least urgent, and the server is told of the gap', async () => {
     const folder = newFolder();
