@@ -16,6 +16,7 @@ import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { TributaryError } from '../stream/errors.ts';
+import { PENDING_BYTES_MAX } from '../stream/limits.ts';
 import type { Log } from '../stream/ports.ts';
 import type { GatewayConfig } from './config.ts';
 import { observeGateway } from './gateway-metrics.ts';
@@ -73,7 +74,10 @@ async function build(
     onStorageFailed,
   );
   const identity = openRunIdentity();
-  const records = new RecordLog(store.log, identity, clock, digest);
+  const records = new RecordLog(store.log, identity, clock, digest, {
+    clockSync: () => 'unknown',
+    pendingBytesMax: pendingBytesMax(config.log.capBytes),
+  });
   parts.defer(() => records.flush());
   const local = parts.use(
     await LocalLog.open(
@@ -146,4 +150,9 @@ async function build(
   });
   if (status !== null) parts.use(status);
   return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
+}
+
+/** One commit takes what waits: it must stay small beside the log's cap. */
+function pendingBytesMax(capBytes: number): number {
+  return Math.min(PENDING_BYTES_MAX, Math.max(1024 * 1024, capBytes / 20));
 }

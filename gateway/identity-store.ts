@@ -16,7 +16,7 @@ const identityRow = z.strictObject({
   serverUrl: z.string(),
   pendingCode: z.string().nullable(),
   /** The code that enrolled it: given again with every start, it is no new one. */
-  redeemedCode: z.string().nullable(),
+  redeemedCode: z.string().nullable().default(null),
   enrolled: z
     .strictObject({ gateway: z.string(), serverPublicKey: z.base64(), token: z.string() })
     .nullable(),

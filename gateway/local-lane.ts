@@ -1,11 +1,13 @@
 // One numbered sequence of records in the gateway's log: what was appended, what is kept, what the server has.
 import { randomUUID } from 'node:crypto';
 import { sliceBlock } from '../stream/block-cut.ts';
-import { parseHeader } from '../stream/block-header.ts';
+import { checkBlock } from '../stream/block.ts';
+import type { ParsedHeader } from '../stream/block-header.ts';
+import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import { extendHistory } from '../stream/lane.ts';
 import type { LaneHistory, LaneRun } from '../stream/lane.ts';
 import { GATEWAY_LANE_RUNS_MAX } from '../stream/limits.ts';
-import type { Digest, Meta, MetaChange, ShardBounds, ShardRef, Store } from '../stream/ports.ts';
+import type { Digest, Meta, MetaChange, ShardBounds, ShardRef, Store, StoredBlock } from '../stream/ports.ts';
 import type { RecordClass } from '../stream/record.ts';
 import type { UplinkLane } from '../sync/ports.ts';
 import {
@@ -144,9 +146,22 @@ export class LocalLane implements UplinkLane {
     const { blocks } = await log.readBlocks(this.ref, from, { blocks: 1, bytes: 1 });
     const stored = blocks[0];
     if (stored === undefined) return null;
-    const { firstOrdinal } = parseHeader(stored.block);
+    const { firstOrdinal } = this.#checked(stored);
     if (firstOrdinal >= ordinal) return stored.block;
     return sliceBlock(stored.block, Number(ordinal - firstOrdinal), this.#parts.digest);
+  }
+
+  /** Throws BLOCK_* with the block's last ordinal, by which the reader goes on behind it. */
+  #checked(stored: StoredBlock): ParsedHeader {
+    try {
+      return checkBlock(stored.block, this.#parts.digest);
+    } catch (error) {
+      if (!isTributaryError(error)) throw error;
+      // Ordinals of a log count its records, and the count stands in the engine's envelope.
+      const lastOrdinal = BigInt(stored.cumulativeRecords);
+      const text = `records up to ${lastOrdinal} of stream ${this.stream} are damaged on the disk: ${error.message}`;
+      throw new TributaryError(error.code, text, { details: { lastOrdinal }, cause: error });
+    }
   }
 
   /** The oldest records up to `firstKept - 1` are gone. Answers the change that counts those the server never had. */

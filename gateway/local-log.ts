@@ -1,13 +1,14 @@
 // The gateway's log: one lane for each stream and class, under a byte cap. What intake writes to and the uplink reads.
+import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Clock, Digest, Log, Store, StoredBlock } from '../stream/ports.ts';
-import { positionParts, toPosition } from '../stream/position.ts';
 import type { RecordInput } from '../stream/record.ts';
-import type { RecordLog } from '../storage/record-log.ts';
+import type { RecordLog, WriteOptions } from '../storage/record-log.ts';
 import type { Backlog, UplinkLane, UplinkSource } from '../sync/ports.ts';
 import type { Beside, IntakeLog } from './intake.ts';
 import { LANE_PREFIX, decodeLaneName, encodeLaneName, laneKeyOf } from './lane-row.ts';
 import type { LaneName } from './lane-row.ts';
 import { LocalLane, shardRefOf } from './local-lane.ts';
+import { recentNotesOf } from './lane-notes.ts';
 import { LogBudget } from './log-budget.ts';
 import type { LogBudgetOptions } from './log-budget.ts';
 
@@ -21,8 +22,10 @@ export interface LocalLogParts {
   readonly log: Log;
 }
 
-/** Blocks of a lane whose notes still matter: each is one commit, and an acknowledgement is lost with the last ones. */
-const NOTED_BLOCKS = 64;
+/** Each lane is a table of the engine, which has this many and needs some itself. */
+const LANES_MAX = 1_000;
+/** A record may take this share of the log. */
+const RECORD_SHARE_MAX = 1 / 8;
 
 export class LocalLog implements IntakeLog, UplinkSource {
   readonly #parts: LocalLogParts;
@@ -30,9 +33,11 @@ export class LocalLog implements IntakeLog, UplinkSource {
   readonly #open: LocalLane[] = [];
   readonly #listeners = new Set<() => void>();
   readonly #budget: LogBudget;
+  readonly #capBytes: number;
 
   private constructor(parts: LocalLogParts, budget: LogBudgetOptions) {
     this.#parts = parts;
+    this.#capBytes = budget.capBytes;
     this.#budget = new LogBudget(parts, () => this.#open, budget);
   }
 
@@ -53,34 +58,17 @@ export class LocalLog implements IntakeLog, UplinkSource {
     const lane = await this.#laneOf(name);
     const changes = [...side, ...lane.runChanges()];
     const noted = note === undefined ? {} : { note };
-    await this.#parts.records.append(lane.ref, records, {
-      class: name.class,
-      isLane: true,
-      with: changes,
-      ...noted,
-    });
+    await this.#write(lane, records, { class: name.class, isLane: true, with: changes, ...noted });
     lane.appended(records.length);
     for (const listener of this.#listeners) listener();
     this.#budget.appended(records);
   }
 
-  /** What was noted beside the newest blocks of every lane, each lane's oldest first. */
+  /** What was noted beside the newest blocks of all lanes, in the order of arrival. */
   async recentNotes(): Promise<Uint8Array> {
-    const notes: Uint8Array[] = [];
-    for (const { ref } of this.#open) {
-      const { next, first } = await this.#parts.store.log.bounds(ref);
-      if (first === null) continue;
-      const { epoch, commit } = positionParts(next);
-      const oldest = positionParts(first).commit;
-      const back = commit - BigInt(NOTED_BLOCKS);
-      const from = toPosition(epoch, back > oldest ? back : oldest, 0);
-      const page = await this.#parts.store.log.readBlocks(ref, from, {
-        blocks: NOTED_BLOCKS,
-        bytes: Infinity,
-      });
-      notes.push(...page.blocks.map((block) => block.note));
-    }
-    return Buffer.concat(notes);
+    const notes = await Promise.all(this.#open.map((lane) => recentNotesOf(lane, this.#parts.store.log)));
+    const inOrder = notes.flat().toSorted((a, b) => a.arrivalMs - b.arrivalMs);
+    return Buffer.concat(inOrder.map(({ note }) => note));
   }
 
   lanes(): readonly UplinkLane[] {
@@ -119,8 +107,19 @@ export class LocalLog implements IntakeLog, UplinkSource {
     };
   }
 
-  close(): void {
-    this.#budget.close();
+  /** Waits for what the budget has begun. */
+  close(): Promise<void> {
+    return this.#budget.close();
+  }
+
+  async #write(lane: LocalLane, records: readonly RecordInput[], options: WriteOptions): Promise<void> {
+    checkSize(records, this.#capBytes);
+    try {
+      await this.#parts.records.append(lane.ref, records, options);
+    } catch (error) {
+      if (isTributaryError(error, 'STORAGE_FULL')) this.#budget.diskFull();
+      throw error;
+    }
   }
 
   async #unsent(lane: LocalLane): Promise<{ bytes: number; oldestMs: number }> {
@@ -140,6 +139,7 @@ export class LocalLog implements IntakeLog, UplinkSource {
     const key = laneKeyOf(name);
     const known = this.#lanes.get(key);
     if (known !== undefined) return known;
+    if (this.#lanes.size >= LANES_MAX) return Promise.reject(tooManyLanes(key));
     const created = this.#create(name);
     this.#lanes.set(key, created);
     // A full disk refuses the lane now; the next record tries again.
@@ -156,6 +156,19 @@ export class LocalLog implements IntakeLog, UplinkSource {
     log.info('lane opened', { ...name });
     return lane;
   }
+}
+
+function tooManyLanes(key: string): TributaryError {
+  const text = `the log has ${LANES_MAX} lanes, one for each stream and class, and none for ${key}; route to fewer streams`;
+  return new TributaryError('BUSY', text);
+}
+
+function checkSize(records: readonly RecordInput[], capBytes: number): void {
+  const bytesMax = capBytes * RECORD_SHARE_MAX;
+  const large = records.find(({ data }) => data.length > bytesMax);
+  if (large === undefined) return;
+  const text = `a record of ${large.data.length} bytes is more than an eighth of the log, which may have ${capBytes}; raise log.capBytes`;
+  throw new TributaryError('RECORD_TOO_LARGE', text);
 }
 
 /** Of the shard, since it was made. */

@@ -8,7 +8,7 @@ import type { LogTables, Shard, ShardRegistry } from './shard-registry.ts';
 import { segmentsFrom } from './time-segments.ts';
 
 /** Deleting a block is cheap: 2.5 million a second, 0.02 bytes written for each byte freed. */
-const BLOCKS_PER_COMMIT_MAX = 256;
+export const BLOCKS_PER_COMMIT_MAX = 4_096;
 
 export class ShardPurge {
   readonly #committer: Committer;

@@ -8,7 +8,7 @@ import type { Clock, Codec, Digest, Log } from '../stream/ports.ts';
 import { takeBlock } from './ingest-lane.ts';
 import type { SessionLane } from './ingest-lane.ts';
 import { EMPTY_TAG, decodeLaneTag } from './lane-tag.ts';
-import type { IngestTarget, SessionDirectory, SessionGrant } from './ports.ts';
+import type { IngestLane, IngestTarget, SessionDirectory, SessionGrant } from './ports.ts';
 import {
   CONTROL_BYTES_MAX,
   CREDIT_BYTES,
@@ -214,7 +214,8 @@ class IngestSession {
       return;
     }
     const name = `${grant.gateway}/${stream}/${message.class}/${incarnation}`;
-    const target = await this.#parts.target.openLane(stream, name);
+    const target = await this.#openTarget(index, stream, name, grant);
+    if (target === null) return;
     const state = await target.state();
     const { runs, fingerprint } = state === null ? EMPTY_TAG : decodeLaneTag(state.tag);
     const last = state?.last ?? 0n;
@@ -231,6 +232,24 @@ class IngestSession {
       runs: runs.map(({ run, firstOrdinal }) => ({ run, first: firstOrdinal })),
       fingerprint,
     });
+  }
+
+  /** Null: the stream cannot be had now. The other lanes go on, and the gateway offers this one again. */
+  async #openTarget(
+    index: number,
+    stream: string,
+    name: string,
+    grant: SessionGrant,
+  ): Promise<IngestLane | null> {
+    try {
+      return await this.#parts.target.openLane(stream, name);
+    } catch (error) {
+      if (!isTributaryError(error, 'BUSY')) throw error;
+      this.#lanes.set(index, 'refused');
+      grant.report({ kind: 'refused', message: error.message });
+      this.#send({ type: 'laneRefused', lane: index, code: error.code, message: error.message });
+      return null;
+    }
   }
 
   #onBlock(data: Buffer): void {
@@ -309,7 +328,7 @@ function reportLane(message: LaneMessage, stored: bigint | null, grant: SessionG
   }
   const known = stored ?? base;
   if (from <= known) return;
-  const text = `stream ${stream}: ${from - known} ${message.class} records (ordinals ${known + 1n}..${from}) were evicted before they could be sent`;
+  const text = `stream ${stream}: ${from - known} ${message.class} records (ordinals ${known + 1n}..${from}) are lost: the gateway evicted them before they could be sent, or its disk damaged them`;
   grant.report({ kind: 'gap', message: text });
 }
 

@@ -17,7 +17,10 @@ export interface UplinkLane {
   readonly firstKept: bigint;
   /** Everything up to here was durable at the server once. */
   readonly acknowledged: bigint;
-  /** The block that holds `ordinal`, cut so that it starts there; null when nothing is there yet. */
+  /**
+   * The block that holds `ordinal`, cut so that it starts there; null when nothing is there yet. Of a damaged block it
+   * throws BLOCK_*, with its last ordinal in `details.lastOrdinal`.
+   */
   readBlock(ordinal: bigint): Promise<Uint8Array | null>;
   /** Smaller than before when the server lost records. Rides in the next commit: losing it costs a resend. */
   acknowledge(ordinal: bigint): void;

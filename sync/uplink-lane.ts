@@ -2,19 +2,18 @@
 import { canMerge, mergeBlocks } from '../stream/block-cut.ts';
 import { decodeBlock } from '../stream/block.ts';
 import { parseHeader } from '../stream/block-header.ts';
+import { isTributaryError } from '../stream/errors.ts';
 import { BLOCK_BYTES_TARGET } from '../stream/limits.ts';
 import type { Codec, Digest } from '../stream/ports.ts';
 import { fingerprintOf } from './lane-tag.ts';
 import type { UplinkLane } from './ports.ts';
 import type { ServerMessage } from './protocol.ts';
 import { decideResume } from './resume.ts';
+import type { Sent } from './window.ts';
 
-export interface InFlight {
+interface InFlight {
   readonly last: bigint;
-  readonly bytes: number;
-  /** Bytes of the session under way when it was sent, it included. */
-  readonly windowBytes: number;
-  readonly sentAtUs: bigint;
+  readonly sent: Sent;
 }
 
 interface Prepared {
@@ -31,11 +30,14 @@ export class LaneLink {
   status: 'opening' | 'ready' | 'refused' = 'opening';
   /** Last ordinal sent in this session. */
   sent = 0n;
-  readonly inFlight: InFlight[] = [];
+  #inFlight: InFlight[] = [];
+  /** Last ordinal of a block that cannot be read, and what is in front of it is not acknowledged yet. */
+  #damagedTo = 0n;
   readonly #digest: Digest;
   readonly #codecs: readonly Codec[];
   #prepared: Prepared | null = null;
   #acknowledged = 0n;
+  #announced = 0n;
 
   constructor(index: number, lane: UplinkLane, digest: Digest, codecs: readonly Codec[]) {
     this.index = index;
@@ -44,10 +46,11 @@ export class LaneLink {
     this.#codecs = codecs;
   }
 
-  /** Records up to here cannot be sent. */
+  /** Records up to here cannot be sent. A damaged block counts when all before it has arrived. */
   get from(): bigint {
     const evicted = this.lane.firstKept - 1n;
-    return evicted > this.lane.base ? evicted : this.lane.base;
+    const damaged = this.#inFlight.length === 0 ? this.#damagedTo : 0n;
+    return [evicted, this.lane.base, damaged].reduce((a, b) => (a > b ? a : b));
   }
 
   get hasUnsent(): boolean {
@@ -62,16 +65,28 @@ export class LaneLink {
   openMessage(): object {
     this.status = 'opening';
     this.#prepared = null;
+    this.#announced = this.from;
     const { stream, class: recordClass, incarnation, base } = this.lane;
-    return { type: 'lane', lane: this.index, stream, class: recordClass, incarnation, base, from: this.from };
+    return {
+      type: 'lane',
+      lane: this.index,
+      stream,
+      class: recordClass,
+      incarnation,
+      base,
+      from: this.#announced,
+    };
   }
 
-  /** What became of the lane. After `forked` it must be opened again, under its new incarnation. */
-  async opened(state: LaneState): Promise<'ready' | 'rewound' | 'forked' | 'stale'> {
+  /** What became of the lane. After `forked` and `moved` it must be opened again. */
+  async opened(state: LaneState): Promise<'ready' | 'rewound' | 'forked' | 'moved' | 'stale'> {
     if (state.incarnation !== this.lane.incarnation || this.status !== 'opening') return 'stale';
     const runs = state.runs.map(({ run, first }) => ({ run, firstOrdinal: first }));
     const lastMatches = await this.#matches(state);
-    const resume = decideResume(this.lane.history, this.from, { last: state.last, runs, lastMatches });
+    const { history, acknowledged } = this.lane;
+    // Evicting goes on meanwhile: what is announced must be what is kept.
+    if (this.from > this.#announced) return 'moved';
+    const resume = decideResume(history, this.from, { last: state.last, runs, lastMatches }, acknowledged);
     if (resume.kind === 'fork') {
       await this.lane.startIncarnation(resume.base);
       return 'forked';
@@ -91,18 +106,18 @@ export class LaneLink {
   }
 
   /** The peeked block goes out. */
-  take(windowBytes: number, nowUs: bigint): void {
+  take(sent: Sent): void {
     const taken = this.#prepared;
     if (taken === null) return;
     this.#prepared = null;
     this.sent = taken.last;
-    this.inFlight.push({ last: taken.last, bytes: taken.block.length, windowBytes, sentAtUs: nowUs });
+    this.#inFlight.push({ last: taken.last, sent });
   }
 
-  /** Blocks that `ordinal` acknowledges. */
-  acknowledged(ordinal: bigint): InFlight[] {
-    const open = this.inFlight.findIndex((block) => block.last > ordinal);
-    const done = this.inFlight.splice(0, open === -1 ? this.inFlight.length : open);
+  /** What `ordinal` acknowledges. */
+  acknowledged(ordinal: bigint): Sent[] {
+    const open = this.#inFlight.findIndex((block) => block.last > ordinal);
+    const done = this.#inFlight.splice(0, open === -1 ? this.#inFlight.length : open).map(({ sent }) => sent);
     // A repeated block may be answered with less than is under way.
     if (ordinal > this.#acknowledged) this.#settle(ordinal);
     return done;
@@ -114,7 +129,7 @@ export class LaneLink {
   }
 
   async #prepare(first: bigint): Promise<Prepared | null> {
-    const block = await this.lane.readBlock(first);
+    const block = await this.#read(first);
     if (block === null) return null;
     const header = parseHeader(block);
     // Evicted in between: the gap is told before anything is sent.
@@ -123,7 +138,7 @@ export class LaneLink {
     let bytes = block.length;
     let newest = header;
     while (bytes < BLOCK_BYTES_TARGET) {
-      const next = await this.lane.readBlock(newest.firstOrdinal + BigInt(newest.recordCount));
+      const next = await this.#read(newest.firstOrdinal + BigInt(newest.recordCount));
       if (next === null) break;
       const nextHeader = parseHeader(next);
       if (bytes + next.length > BLOCK_BYTES_TARGET || !canMerge(newest, nextHeader)) break;
@@ -135,11 +150,25 @@ export class LaneLink {
     return { block: merged, first, last: newest.firstOrdinal + BigInt(newest.recordCount) - 1n };
   }
 
+  /** Null for a damaged block too: it is left out when all before it has arrived, and the server told of the gap. */
+  async #read(ordinal: bigint): Promise<Uint8Array | null> {
+    try {
+      return await this.lane.readBlock(ordinal);
+    } catch (error) {
+      if (!isTributaryError(error)) throw error;
+      const last = error.details['lastOrdinal'];
+      if (typeof last !== 'bigint') throw error;
+      // Only the next block is left out; one further on has its turn when it is the next.
+      if (ordinal === this.sent + 1n) this.#damagedTo = last;
+      return null;
+    }
+  }
+
   /** Is the server's last record ours? True when nobody can tell. */
   async #matches({ last, fingerprint }: LaneState): Promise<boolean> {
     const { firstKept, history } = this.lane;
     if (fingerprint === null || last < firstKept || last > history.last) return true;
-    const block = await this.lane.readBlock(last);
+    const block = await this.#read(last);
     const record =
       block === null ? undefined : decodeBlock(block, this.#digest, this.#codecs, 0, 1).records[0];
     return record === undefined || fingerprintOf(record, this.#digest) === fingerprint;

@@ -44,6 +44,8 @@ export interface SessionEvents {
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const STATUS_INTERVAL_MS = 5_000;
+/** Pause before a lane that the server refused is offered again. */
+const REFUSED_RETRY_US = 60_000_000n;
 
 /** Resolves when `signal` aborts, rejects with a TributaryError when the session ends otherwise. */
 export async function runUplinkSession(
@@ -68,6 +70,7 @@ class UplinkSession {
   #pumping = false;
   #woken = false;
   #turn = 0;
+  #refusedAtUs = 0n;
   #heardAtUs: bigint;
 
   constructor(parts: UplinkParts, events: SessionEvents) {
@@ -124,8 +127,16 @@ class UplinkSession {
     else if (this.#socket.readyState === this.#socket.OPEN) this.#socket.ping();
   }
 
+  /** What was refused may be allowed by now, or possible. */
+  #retryRefused(): void {
+    const sinceUs = this.#parts.clock.monotonicUs() - this.#refusedAtUs;
+    if (sinceUs < REFUSED_RETRY_US) return;
+    for (const link of this.#links) if (link.status === 'refused') this.#send(link.openMessage());
+  }
+
   #report(): void {
     if (this.#window === null) return;
+    this.#retryRefused();
     void this.#parts.source.backlog().then(
       ({ records, bytes, oldestUnsentMs, evictedRecords }) =>
         this.#send({
@@ -199,6 +210,7 @@ class UplinkSession {
     if (link === undefined) throw protocolError(`it speaks of lane ${message.lane}, which is not open`);
     const { stream, class: recordClass } = link.lane;
     const outcome = await link.opened(message);
+    if (outcome === 'moved') this.#send(link.openMessage());
     if (outcome === 'forked') {
       this.#parts.log.warn('lane parted from the server', {
         stream,
@@ -221,10 +233,9 @@ class UplinkSession {
     const link = this.#links[index];
     if (link === undefined) throw protocolError(`it acknowledges lane ${index}, which is not open`);
     const nowUs = this.#parts.clock.monotonicUs();
-    for (const block of link.acknowledged(ordinal)) {
-      const elapsedMs = Number(nowUs - block.sentAtUs) / 1000;
-      this.#window?.acknowledged(block.bytes, block.windowBytes, elapsedMs);
-      this.#events.onAcknowledged(block.bytes);
+    for (const sent of link.acknowledged(ordinal)) {
+      this.#window?.acknowledged(sent, nowUs);
+      this.#events.onAcknowledged(sent.bytes);
     }
     this.#wake();
   }
@@ -232,6 +243,7 @@ class UplinkSession {
   #onLaneRefused(message: Extract<ServerMessage, { type: 'laneRefused' }>): void {
     const link = this.#links[message.lane];
     if (link !== undefined) link.status = 'refused';
+    this.#refusedAtUs = this.#parts.clock.monotonicUs();
     this.#parts.log.error('stream refused by the server', { code: message.code, message: message.message });
   }
 
@@ -240,23 +252,21 @@ class UplinkSession {
     this.#woken = true;
     if (this.#pumping || this.#window === null) return;
     this.#pumping = true;
-    void this.#pump().then(
-      () => {
-        this.#pumping = false;
-      },
-      (error: unknown) => this.#fail(error),
-    );
+    void this.#pump().catch((error: unknown) => this.#fail(error));
   }
 
   async #pump(): Promise<void> {
     while (this.#woken && this.#failure === null) {
       this.#woken = false;
-      this.#openNewLanes();
+      this.#openLanes();
       while (await this.#sendNext());
     }
+    // In the turn that saw nothing more to do: a wake-up that comes later starts another.
+    this.#pumping = false;
   }
 
-  #openNewLanes(): void {
+  /** New ones, and those of which something that was not sent is gone. */
+  #openLanes(): void {
     const lanes = this.#parts.source.lanes();
     for (const lane of lanes.slice(this.#links.length, LANES_MAX)) {
       const link = new LaneLink(this.#links.length, lane, this.#parts.digest, this.#parts.codecs);
@@ -278,15 +288,14 @@ class UplinkSession {
       return false;
     }
     if (!window.hasRoomFor(block.length) || link.status !== 'ready') return false;
-    window.sent(block.length);
-    link.take(window.inFlightBytes, this.#parts.clock.monotonicUs());
+    link.take(window.sent(block.length, this.#parts.clock.monotonicUs()));
+    this.#turn += 1;
     this.#socket.send(encodeBlockFrame(link.index, block));
     return true;
   }
 
   /** By class; within a class in turns, so that no stream starves another. */
   #mostUrgent(): LaneLink | undefined {
-    this.#turn += 1;
     for (const recordClass of RECORD_CLASSES) {
       const ready = this.#links.filter((link) => link.lane.class === recordClass && link.hasUnsent);
       if (ready.length > 0) return ready[this.#turn % ready.length];

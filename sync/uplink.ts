@@ -6,6 +6,8 @@ import { Backoff } from './reconnect.ts';
 import { runUplinkSession } from './uplink-session.ts';
 import type { UplinkParts } from './uplink-session.ts';
 
+/** A session was good that delivered something, or that lasted: a welcome alone may be followed by a refusal. */
+const GOOD_SESSION_US = 30_000_000n;
 const STRANGERS: readonly string[] = ['GATEWAY_UNKNOWN', 'SERVER_UNTRUSTED'];
 
 export interface LinkStatus {
@@ -59,12 +61,14 @@ export class Uplink {
 
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const startedUs = this.#parts.clock.monotonicUs();
       try {
         await runUplinkSession(
           this.#parts,
           {
             onWelcome: (serverMinusLocalMs) => this.#welcome(serverMinusLocalMs),
             onAcknowledged: (bytes) => {
+              this.#backoff.reset();
               this.#status = { ...this.#status, acknowledgedBytes: this.#status.acknowledgedBytes + bytes };
             },
           },
@@ -72,6 +76,7 @@ export class Uplink {
         );
       } catch (error) {
         if (!isTributaryError(error)) throw error;
+        if (this.#parts.clock.monotonicUs() - startedUs > GOOD_SESSION_US) this.#backoff.reset();
         this.#offline(error);
         if (STRANGERS.includes(error.code)) await this.#parts.onStranger();
       }
@@ -80,7 +85,6 @@ export class Uplink {
   }
 
   #welcome(serverMinusLocalMs: number): void {
-    this.#backoff.reset();
     this.#status = { ...this.#status, serverMinusLocalMs };
     this.#become('online', null);
     this.#parts.log.notice('uplink online', { server: this.#parts.identity().serverUrl });

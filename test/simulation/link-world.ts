@@ -1,6 +1,6 @@
 // A server, a gateway's log and a link between them, all real but in one process, with disks that can be copied and
 // put back: the world in which the seeded simulation of the link plays.
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Relay } from '../../cli/demo/relay.ts';
 import { IdentityStore } from '../../gateway/identity-store.ts';
@@ -196,7 +196,7 @@ export class GatewaySide {
     if (open === null) return;
     this.#open = null;
     await open.link.close();
-    open.local.close();
+    await open.local.close();
     await open.records.flush();
     await open.store.close();
   }
@@ -221,6 +221,10 @@ export class GatewaySide {
     return this.#open?.local.unsentRecords ?? 0;
   }
 
+  get fileBytes(): number {
+    return this.#open?.store.usage().fileBytes ?? 0;
+  }
+
   get evictedRecords(): number {
     return this.#open?.local.evictedRecords ?? 0;
   }
@@ -231,6 +235,15 @@ export class GatewaySide {
 
   restoreFrom(folder: string): void {
     copyFolder(folder, this.#folder);
+  }
+
+  /** Flips a bit behind a text that is in the log once. */
+  damage(text: string): void {
+    const path = join(this.#folder, 'gateway.mdb');
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(text);
+    bytes[at + 100] = (bytes[at + 100] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
   }
 }
 

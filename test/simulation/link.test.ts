@@ -232,14 +232,70 @@ describe('a log that is full', () => {
       await gateway.append(STREAM, 'bulk', 'bulk', texts);
     }
     expect(gateway.evictedRecords).toBeGreaterThan(1_000);
-    const evicted = gateway.evictedRecords;
     relay.mend();
     await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    const evicted = gateway.evictedRecords;
     const texts = await server.readAll(STREAM);
     expect(texts.filter((text) => text === 'the alarm')).toHaveLength(1);
     const numbers = texts.filter((text) => text.startsWith('bulk')).map((text) => Number(text.split(' ')[1]));
     expect(numbers).toEqual(Array.from({ length: sent - evicted }, (_, index) => evicted + index));
     expect(await server.events()).toContain('gap');
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+
+  it('frees what the server has first', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder, 4 * 1024 * 1024);
+    const filler = 'x'.repeat(1000);
+    for (let sent = 0; sent < 8_000; sent += 100) {
+      const texts = Array.from({ length: 100 }, (_, index) => `alarm ${sent + index} ${filler}`);
+      await gateway.append(STREAM, 'alarm', 'alarm', texts);
+      await until(() => gateway.unsentRecords < 1_000);
+    }
+    await until(() => gateway.unsentRecords === 0);
+    expect(gateway.evictedRecords).toBe(0);
+    expect(gateway.fileBytes).toBeLessThan(4 * 1024 * 1024);
+    expect(await server.readAll(STREAM)).toHaveLength(8_000);
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+});
+
+describe('one part that fails', () => {
+  it('a damaged block is left out and told as a gap; all others arrive', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder);
+    relay.cut();
+    await gateway.append(STREAM, 'normal', 'k', ['good 1']);
+    await gateway.append(STREAM, 'normal', 'k', [`POISON${'y'.repeat(20_000)}`]);
+    await gateway.append(STREAM, 'normal', 'k', ['good 2']);
+    await gateway.stop();
+    gateway.damage('POISON');
+    await gateway.start(relay.url);
+    relay.mend();
+    await gateway.append(STREAM, 'bulk', 'b', ['good 3']);
+    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    expect((await server.readAll(STREAM)).toSorted()).toEqual(['good 1', 'good 2', 'good 3']);
+    expect(await server.events()).toContain('gap');
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+
+  it('a stream that cannot be made holds up no other one', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder);
+    await gateway.append(STREAM, 'normal', 'k', ['first']);
+    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await gateway.append('forbidden', 'alarm', 'k', ['refused']);
+    await gateway.append(STREAM, 'normal', 'k', ['second']);
+    await until(async () => (await server.readAll(STREAM)).length === 2);
+    await until(() => gateway.unsentRecords === 1);
+    expect(gateway.linkState).toBe('online');
+    expect(await server.events()).toContain('refused');
     await gateway.stop();
     await server.stop();
     await relay.close();

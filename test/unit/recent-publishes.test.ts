@@ -59,6 +59,21 @@ describe('a repeat', () => {
     expect(recents.repeated(id(1, '21.5'))).toBeUndefined();
   });
 
+  it('is not assumed of such a client after a restart either', async () => {
+    const notes: Uint8Array[] = [];
+    const before = new RecentPublishes();
+    for (let round = 0; round < 3; round += 1) {
+      await before.take(id(1, 'alive'), (note) => {
+        notes.push(note);
+        return Promise.resolve();
+      });
+    }
+    const after = new RecentPublishes();
+    // What is read back starts somewhere in the middle.
+    after.restore(notes.at(-1) ?? new Uint8Array());
+    expect(after.repeated(id(1, 'alive'))).toBeUndefined();
+  });
+
   it('is not an older message of a client that uses an id again', async () => {
     const recents = new RecentPublishes();
     await recents.take(id(1, '21.5'), durable);

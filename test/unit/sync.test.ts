@@ -5,6 +5,7 @@ import { decodeBlockFrame, encodeBlockFrame, encodeControl, gatewayMessage } fro
 import { Backoff, DELAY_MAX_MS, FIRST_DELAY_MS } from '../../sync/reconnect.ts';
 import { decideResume } from '../../sync/resume.ts';
 import { SendWindow } from '../../sync/window.ts';
+import type { Sent } from '../../sync/window.ts';
 import { LANE_RUNS_MAX } from '../../stream/limits.ts';
 
 const A = 'aaaaaaaaaaaaaaaa';
@@ -55,6 +56,21 @@ describe('where a lane goes on', () => {
   it('parts before the newest run when its last record is another one', () => {
     const server = { last: 150n, runs: runs([A, 1n], [B, 101n]), lastMatches: false };
     expect(decideResume(ours, 0n, server)).toEqual({ kind: 'fork', base: 100n });
+  });
+
+  it('parts where the runs part, whatever the last record says', () => {
+    const server = { last: 140n, runs: runs([A, 1n], [C, 101n], ['d'.repeat(16), 121n]), lastMatches: false };
+    expect(decideResume(ours, 0n, server)).toEqual({ kind: 'fork', base: 100n });
+  });
+
+  it('does not send again what was acknowledged under runs that the server has forgotten', () => {
+    const forgotten = Array.from({ length: LANE_RUNS_MAX }, (_, index) => ({
+      run: index.toString(16).padStart(16, 'e'),
+      firstOrdinal: 51n + BigInt(index),
+    }));
+    const server = { last: 200n, runs: forgotten, lastMatches: true };
+    expect(decideResume(ours, 0n, server, 80n)).toEqual({ kind: 'fork', base: 50n });
+    expect(decideResume(ours, 0n, server, 30n)).toEqual({ kind: 'fork', base: 30n });
   });
 
   it('never parts below what it can still send', () => {
@@ -111,25 +127,50 @@ describe('the wire', () => {
 });
 
 describe('the window', () => {
+  /** What a link of this rate and round trip makes of it, sending whenever there is room. */
+  function settledWindow(bytesPerMs: number, roundTripMs: number): SendWindow {
+    const window = new SendWindow(8 * 1024 * 1024);
+    const flight: { sent: Sent; arrivesMs: number }[] = [];
+    let linkFreeMs = 0;
+    for (let nowMs = 0; nowMs < 20_000; nowMs += 1) {
+      while ((flight[0]?.arrivesMs ?? Infinity) <= nowMs) {
+        const done = flight.shift();
+        if (done !== undefined) window.acknowledged(done.sent, BigInt(nowMs) * 1000n);
+      }
+      while (window.hasRoomFor(4_000)) {
+        linkFreeMs = Math.max(linkFreeMs, nowMs) + 4_000 / bytesPerMs;
+        const sent = window.sent(4_000, BigInt(nowMs) * 1000n);
+        flight.push({ sent, arrivesMs: linkFreeMs + roundTripMs });
+      }
+    }
+    return window;
+  }
+
   it('lets a block that is larger than it go alone', () => {
     const window = new SendWindow(1024 * 1024);
     expect(window.hasRoomFor(500_000)).toBe(true);
-    window.sent(500_000);
+    window.sent(500_000, 0n);
     expect(window.hasRoomFor(1)).toBe(false);
   });
 
-  it('holds what a slow link carries in 100 ms, and no more than the credit on a fast one', () => {
-    const slow = new SendWindow(1024 * 1024);
-    const fast = new SendWindow(1024 * 1024);
-    for (let round = 0; round < 50; round += 1) {
-      slow.sent(16_384);
-      slow.acknowledged(16_384, 16_384, 131);
-      fast.sent(64_000);
-      fast.acknowledged(64_000, 64_000, 1);
+  it.each([
+    ['slow', 40, 20],
+    ['middling', 1_000, 20],
+    ['far away', 1_000, 300],
+  ])('fills a link that is %s and queues little on it', (_name, bytesPerMs, roundTripMs) => {
+    const { bytes } = settledWindow(bytesPerMs, roundTripMs);
+    const carried = bytesPerMs * Math.max(100, roundTripMs);
+    expect(bytes).toBeGreaterThanOrEqual(Math.max(16 * 1024, carried * 0.7));
+    expect(bytes).toBeLessThanOrEqual(Math.max(16 * 1024, carried * 2.2));
+  });
+
+  it('never exceeds the credit', () => {
+    const window = new SendWindow(64 * 1024);
+    for (let round = 1n; round < 50n; round += 1n) {
+      window.acknowledged(window.sent(64_000, round * 1_000n), round * 1_000n + 500n);
     }
-    expect(slow.bytes).toBe(16 * 1024);
-    expect(fast.bytes).toBe(1024 * 1024);
-    expect(slow.inFlightBytes).toBe(0);
+    expect(window.bytes).toBe(64 * 1024);
+    expect(window.inFlightBytes).toBe(0);
   });
 });
 
