@@ -31,6 +31,7 @@ import { ShardRegistry } from './shard-registry.ts';
 import type { LogTables, Shard } from './shard-registry.ts';
 import { newShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
+import { CLOCK_CONFIRM_MS, RetentionClock } from './retention-clock.ts';
 import { tailShard } from './shard-tail.ts';
 import { wrapBlock } from './stored-block.ts';
 import { nextArrival } from './time-segments.ts';
@@ -44,10 +45,20 @@ export class LmdbShardLog implements ShardLog {
   readonly #tables: LogTables;
   readonly #meta: LmdbMeta;
   readonly #clock: Clock;
+  readonly #clockConfirmMs: number;
+  #retention: RetentionClock;
   readonly #shards: ShardRegistry;
   readonly #purge: ShardPurge;
 
-  constructor(committer: Committer, tables: LogTables, meta: LmdbMeta, clock: Clock) {
+  constructor(
+    committer: Committer,
+    tables: LogTables,
+    meta: LmdbMeta,
+    clock: Clock,
+    clockConfirmMs = CLOCK_CONFIRM_MS,
+  ) {
+    this.#clockConfirmMs = clockConfirmMs;
+    this.#retention = new RetentionClock(clock, clock.wallMs(), clockConfirmMs);
     this.#committer = committer;
     this.#tables = tables;
     this.#meta = meta;
@@ -58,11 +69,15 @@ export class LmdbShardLog implements ShardLog {
 
   load(): void {
     void this.#purge.purgeDropped(this.#shards.load());
+    const arrivals = [...this.#shards.all()].map((shard) => shard.visible.lastArrivalMs ?? -Infinity);
+    const newestMs = arrivals.reduce((newest, arrivalMs) => Math.max(newest, arrivalMs), -Infinity);
+    const trustedMs = newestMs === -Infinity ? this.#clock.wallMs() : newestMs;
+    this.#retention = new RetentionClock(this.#clock, trustedMs, this.#clockConfirmMs);
   }
 
   /** Frees what expired in shards nobody writes to. */
   sweep(): void {
-    this.#purge.sweep(this.#clock.wallMs());
+    this.#purge.sweep(this.#retention.nowMs());
   }
 
   close(): void {
@@ -248,7 +263,7 @@ export class LmdbShardLog implements ShardLog {
     // The last that may throw: behind it the shard changes.
     const horizon = shard.blocks.horizon(
       { ...shard.visible, retentionMs: row.retentionMs },
-      this.#clock.wallMs(),
+      this.#retention.nowMs(),
     );
     this.#shards.decide(batch, shard, {
       ...row,

@@ -24,6 +24,8 @@ export interface LmdbOptions {
   readonly layout?: LmdbLayout;
   /** How often what expired in idle shards is deleted. */
   readonly sweepMs?: number;
+  /** How long a clock that stepped ahead must keep its time before anything is deleted by it. */
+  readonly clockConfirmMs?: number;
   readonly lazyMs?: number;
   readonly commitMsMax?: number;
 }
@@ -61,7 +63,7 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
   });
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
-  const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock);
+  const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
   log.load();
   const sweeps = setInterval(() => {
     if (committer.stopped === null) log.sweep();
