@@ -8,6 +8,7 @@ import { enrolCodeCommand } from './enrol-code-command.ts';
 import { fleetCommand } from './fleet-command.ts';
 import { gatewayCommand } from './gateway-command.ts';
 import { hashPasswordCommand } from './hash-password-command.ts';
+import { identityCommand } from './identity-command.ts';
 import { logCommand } from './log-command.ts';
 import { reportError } from './output.ts';
 import { serverCommand } from './server-command.ts';
@@ -29,6 +30,7 @@ async function main(argv: readonly string[]): Promise<void> {
   fleetCommand(program);
   streamCommand(program);
   logCommand(program);
+  identityCommand(program);
   hashPasswordCommand(program);
   demoCommand(program);
   try {

@@ -114,6 +114,12 @@ export class IdentityStore {
     return { ...this.#spare, publicKey: publicKeyOf(this.#row) };
   }
 
+  /** Key, code and enrolment are gone; the next code makes a new gateway. */
+  async forget(): Promise<void> {
+    await this.#meta.del(KEY, 'any');
+    this.#row = null;
+  }
+
   /** The server refused the code that waits. */
   dropSpare(): void {
     this.#spare = null;

@@ -14,7 +14,7 @@ const TOKEN_BYTES = 32;
 const TAKE_OVER_MS = 10_000;
 
 const CLONED =
-  "a copy of this gateway's disk tried to connect while the gateway was connected; enrol the copy anew";
+  "a copy of this gateway's disk tried to connect while the gateway was connected; stop the copy, run: tributary identity reset DIR --yes, and enrol it";
 const RESTORED = 'it came back with a token of the past: its disk was restored or copied';
 
 export interface SessionOptions {

@@ -56,7 +56,8 @@ export const ENGINES: readonly Engine[] = [
   },
 ];
 
-export const NOT_DURABLE = 'the memory engine keeps nothing by definition';
+/** The memory engine keeps nothing by definition. */
+export const DURABLE_ENGINES = ENGINES.filter(({ isDurable }) => isDurable);
 
 /** One test's store, closed and removed behind it. */
 export class Bench {

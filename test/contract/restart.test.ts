@@ -5,8 +5,7 @@ import type { Store } from '../../stream/ports.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
 import { verifyFolder } from '../../storage/verify.ts';
 import {
-  ENGINES,
-  NOT_DURABLE,
+  DURABLE_ENGINES,
   REF,
   START_MS,
   allBlocks,
@@ -21,15 +20,9 @@ import {
 
 const FOREVER = { retentionMs: Infinity };
 
-describe.each(ENGINES)('$name: restart', (engine) => {
+describe.each(DURABLE_ENGINES)('$name: restart', (engine) => {
   const bench = benches(engine);
-  const durable = (name: string, run: () => Promise<void>) =>
-    it(name, async (context) => {
-      if (!engine.isDurable) context.skip(NOT_DURABLE);
-      await run();
-    });
-
-  durable('finds everything again', async () => {
+  it('finds everything again', async () => {
     const opened = bench();
     const { log, meta } = await opened.open();
     await log.createShard(REF, { retentionMs: 60_000 });
@@ -52,7 +45,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await outcome(again.log.append(REF, laneBlock('l', 50n, 50n)))).toMatchObject({ duplicate: true });
   });
 
-  durable('does not give numbers again when everything was trimmed', async () => {
+  it('does not give numbers again when everything was trimmed', async () => {
     const opened = bench();
     let store = await opened.open();
     await store.log.createShard(REF, FOREVER);
@@ -71,7 +64,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await store.log.seekOrdinal(REF, 32n)).toBe(toPosition(1n, 11n, 1));
   });
 
-  durable('counts rightly after a trim of a part, and keeps it when nothing else was written', async () => {
+  it('counts rightly after a trim of a part, and keeps it when nothing else was written', async () => {
     const opened = bench();
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);
@@ -86,7 +79,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     );
   });
 
-  durable('deletes a head that is longer than a commit deletes', async () => {
+  it('deletes a head that is longer than a commit deletes', async () => {
     const opened = bench();
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);
@@ -102,7 +95,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await verifyFolder(opened.folder)).toMatchObject({ ok: true, records: 110 });
   });
 
-  durable('deletes all of a long head when nobody writes any more', async () => {
+  it('deletes all of a long head when nobody writes any more', async () => {
     const opened = bench({ lazyMs: 2 });
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);
@@ -115,7 +108,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await store.log.bounds(REF)).toMatchObject({ records: 100 });
   });
 
-  durable('frees what expired in a shard nobody writes to', async () => {
+  it('frees what expired in a shard nobody writes to', async () => {
     const opened = bench({ sweepMs: 5, lazyMs: 5 });
     const store = await opened.open();
     await store.log.createShard(REF, { retentionMs: 1_000 });
@@ -128,7 +121,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await again.log.bounds(REF)).toMatchObject({ closed: true, records: 0, totalRecords: 300 });
   });
 
-  durable('knows that a shard is closed or dropped', async () => {
+  it('knows that a shard is closed or dropped', async () => {
     const opened = bench();
     const store = await opened.open();
     const dropped = { ...REF, shardId: 'dropped' };
@@ -147,7 +140,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await verifyFolder(opened.folder)).toMatchObject({ ok: true, damage: [] });
   });
 
-  durable('remembers segments of time', async () => {
+  it('remembers segments of time', async () => {
     const opened = bench();
     const store = await opened.open();
     await store.log.createShard(REF, { retentionMs: 3_600_000 });
@@ -160,7 +153,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await again.log.bounds(REF)).toMatchObject({ records: 0 });
   });
 
-  durable('expires watches of before', async () => {
+  it('expires watches of before', async () => {
     const opened = bench();
     const store = await opened.open();
     const revision = await store.meta.put('a', bytes(''), 'any');
@@ -174,7 +167,7 @@ describe.each(ENGINES)('$name: restart', (engine) => {
     expect(await next).toMatchObject({ value: { key: 'c' } });
   });
 
-  durable('refuses to be used when it is closed', async () => {
+  it('refuses to be used when it is closed', async () => {
     const opened = bench();
     const store = await opened.open();
     await store.log.createShard(REF, FOREVER);

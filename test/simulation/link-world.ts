@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { Relay } from '../../cli/demo/relay.ts';
 import { IdentityStore } from '../../gateway/identity-store.ts';
+import { resetIdentity } from '../../gateway/identity-reset.ts';
 import { LocalLog } from '../../gateway/local-log.ts';
 import { ServerLink } from '../../gateway/server-link.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -235,6 +236,10 @@ export class GatewaySide {
 
   restoreFrom(folder: string): void {
     copyFolder(folder, this.#folder);
+  }
+
+  async resetIdentity(): Promise<void> {
+    await resetIdentity(this.#folder);
   }
 
   /** Flips a bit behind a text that is in the log once. */

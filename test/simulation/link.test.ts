@@ -218,6 +218,36 @@ describe('a server that does not know the gateway', () => {
   });
 });
 
+describe('a copy that becomes a gateway of its own', () => {
+  it('delivers what it kept; what the original has delivered stays as it is', async () => {
+    const folder = newFolder();
+    const { server, gateway, relay } = await openWorld(folder);
+    const sensors = new Sensors('original');
+    await sensors.send(gateway, 'normal', 50);
+    await until(() => gateway.unsentRecords === 0);
+    await gateway.stop();
+    gateway.copyTo(join(folder, 'copy'));
+    await gateway.start(relay.url);
+    const copy = new GatewaySide(join(folder, 'copy'));
+    await copy.start(relay.url);
+    const copied = new Sensors('copy');
+    await copied.send(copy, 'normal', 30);
+    await sensors.send(gateway, 'normal', 20);
+    await copy.stop();
+    await copy.resetIdentity();
+    await copy.start(relay.url, await server.enrolmentCode());
+    await until(() => copy.unsentRecords === 0 && copy.linkState === 'online');
+    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    const texts = await server.readAll(STREAM);
+    expect(texts.toSorted()).toEqual([...sensors.acknowledged, ...copied.acknowledged].toSorted());
+    checkOrder(texts);
+    await copy.stop();
+    await gateway.stop();
+    await server.stop();
+    await relay.close();
+  });
+});
+
 describe('a log that is full', () => {
   it('keeps its cap, evicts the oldest and least urgent, and the server is told of the gap', async () => {
     const folder = newFolder();
