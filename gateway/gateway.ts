@@ -44,14 +44,8 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
-export async function openGateway(config: GatewayConfig, options: GatewayOptions): Promise<RunningGateway> {
-  const parts = new DisposeStack();
-  try {
-    return await build(config, options, parts);
-  } catch (error) {
-    await parts.close();
-    throw error;
-  }
+export function openGateway(config: GatewayConfig, options: GatewayOptions): Promise<RunningGateway> {
+  return DisposeStack.building((parts) => build(config, options, parts));
 }
 
 async function build(

@@ -3,6 +3,17 @@
 type Disposal = () => void | Promise<void>;
 
 export class DisposeStack {
+  /** Builds something of many parts; when it fails, what was opened is closed again. */
+  static async building<T>(build: (parts: DisposeStack) => Promise<T>): Promise<T> {
+    const parts = new DisposeStack();
+    try {
+      return await build(parts);
+    } catch (error) {
+      await parts.close();
+      throw error;
+    }
+  }
+
   readonly #disposals: Disposal[] = [];
   #closing: Promise<void> | null = null;
 

@@ -52,14 +52,8 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-export async function openServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
-  const parts = new DisposeStack();
-  try {
-    return await build(config, options, parts);
-  } catch (error) {
-    await parts.close();
-    throw error;
-  }
+export function openServer(config: ServerConfig, options: ServerOptions): Promise<RunningServer> {
+  return DisposeStack.building((parts) => build(config, options, parts));
 }
 
 async function build(

@@ -8,6 +8,7 @@ import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { randomOf } from '../seeded-random.ts';
 import { Relay } from '../../cli/demo/relay.ts';
 import {
   CREDENTIALS,
@@ -167,17 +168,6 @@ function publish(
     child.stdin.end();
   }, 100);
   return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
-}
-
-/** mulberry32: small, and the same everywhere. */
-function randomOf(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 describe(`seed ${seed}`, () => {
