@@ -148,5 +148,5 @@ async function build(
 
 /** One commit takes what waits: it must stay small beside the log's cap. */
 function pendingBytesMax(capBytes: number): number {
-  return Math.min(PENDING_BYTES_MAX, Math.max(1024 * 1024, capBytes / 20));
+  return Math.min(PENDING_BYTES_MAX, Math.max(64 * 1024, capBytes / 20));
 }

@@ -39,6 +39,8 @@ export interface AedesClient extends Client {
   id: string;
   connackSent: boolean;
   will: PublishPacket | null;
+  /** DISCONNECT has come. */
+  _disconnected: boolean;
   deliver0: Deliver;
   deliverQoS: Deliver;
   _parser: AedesParser & { parse(bytes: Buffer): unknown };

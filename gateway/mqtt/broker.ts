@@ -70,7 +70,7 @@ export class MqttBroker {
     );
     this.#refused = new Refusals(log, clock, refused, 'refused');
     this.#dropped = new Refusals(log, clock, dropped, 'dropped');
-    const recents = new RecentPublishes();
+    const recents = new RecentPublishes(() => clock.monotonicUs());
     recents.restore(parts.notes ?? new Uint8Array());
     this.#gate = new PublishGate({
       intake: parts.intake,
@@ -202,6 +202,7 @@ export class MqttBroker {
     socket.once('close', () => {
       this.#sockets.delete(socket);
       if (client.id) this.#inboundIds.detach(client.id, client);
+      this.#gate.ended(client, client._disconnected);
     });
   }
 

@@ -78,6 +78,11 @@ export class PublishGate {
     return line.heldQos0 > 0 || line.bytes >= LINE_BYTES_MAX || line.turns.length >= LINE_TURNS_MAX;
   }
 
+  /** The connection is over; orderly: the client said DISCONNECT. */
+  ended(client: AedesClient, isOrderly: boolean): void {
+    this.#parts.recents.ended(this.#parts.clientKeyOf(client), client, isOrderly);
+  }
+
   /** PUBREL: the id is free for another message. */
   released(client: AedesClient, packetId: number): void {
     this.#parts.recents.release(this.#parts.clientKeyOf(client), packetId);
@@ -115,9 +120,17 @@ export class PublishGate {
   }
 
   #takeInTurn(client: AedesClient | null, packet: PublishPacket, isWill: boolean, done: Done): void {
+    const id = isWill || client === null ? null : this.#idOf(client, packet);
     const committing =
-      isWill || client === null ? this.#accept(packet, {}) : this.#acceptOnce(client, packet);
-    const turn: Turn = { result: null, bytes: bytesOf(packet).length, done };
+      id === null || client === null ? this.#accept(packet, {}) : this.#acceptOnce(client, packet, id);
+    const turn: Turn = {
+      result: null,
+      bytes: bytesOf(packet).length,
+      done: (error) => {
+        done(error);
+        if (error === null && id !== null && client?.closed === false) this.#parts.recents.acknowledged(id);
+      },
+    };
     const line = client === null ? this.#noLine : this.#lineOf(client);
     line.turns.push(turn);
     line.bytes += turn.bytes;
@@ -132,18 +145,21 @@ export class PublishGate {
     );
   }
 
+  #idOf(client: AedesClient, packet: PublishPacket): PublishId | null {
+    const { messageId: packetId } = packet;
+    if (packetId === undefined) return null;
+    const fingerprint = fingerprintOf(packet.topic, bytesOf(packet));
+    return { client: this.#parts.clientKeyOf(client), packetId, fingerprint };
+  }
+
   /**
    * Once, however often it comes. Ids of persistent sessions that are not released are rows of their own; all others
    * are noted beside their records. Without DUP it is a new message, whatever the id was used for before.
    */
-  #acceptOnce(client: AedesClient, packet: PublishPacket): Promise<void> {
-    const { messageId: packetId } = packet;
-    if (packetId === undefined) return this.#accept(packet, {});
-    const fingerprint = fingerprintOf(packet.topic, bytesOf(packet));
-    const recent = { client: this.#parts.clientKeyOf(client), packetId, fingerprint };
-    const inbound = { clientId: client.id, packetId, fingerprint };
-    const earlier = packet.dup ? this.#repeated(client, packet, recent, inbound) : undefined;
-    if (earlier === undefined) return this.#takeNew(packet, recent, inbound);
+  #acceptOnce(client: AedesClient, packet: PublishPacket, id: PublishId): Promise<void> {
+    const inbound = { ...id, clientId: client.id };
+    const earlier = packet.dup ? this.#repeated(client, packet, id, inbound) : undefined;
+    if (earlier === undefined) return this.#takeNew(client, packet, id, inbound);
     this.#repeats.add(packet);
     return earlier ?? Promise.resolve();
   }
@@ -158,13 +174,18 @@ export class PublishGate {
     const { inboundIds, recents } = this.#parts;
     const open = packet.qos === 2 ? inboundIds.repeated(inbound) : undefined;
     if (open !== undefined || (packet.qos === 2 && !client.clean)) return open;
-    return recents.repeated(recent);
+    return recents.repeated(recent, client);
   }
 
-  #takeNew(packet: PublishPacket, recent: PublishId, inbound: InboundKey): Promise<void> {
+  #takeNew(
+    client: AedesClient,
+    packet: PublishPacket,
+    recent: PublishId,
+    inbound: InboundKey,
+  ): Promise<void> {
     const { inboundIds, recents } = this.#parts;
     const accept = (side: readonly MetaChange[]): Promise<void> =>
-      recents.take(recent, (note) => this.#accept(packet, { side, note }));
+      recents.take(recent, client, (note) => this.#accept(packet, { side, note }));
     return packet.qos === 2 ? inboundIds.take(inbound, accept) : accept([]);
   }
 

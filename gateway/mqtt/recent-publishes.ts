@@ -1,9 +1,10 @@
 // Publishes of QoS 1 and 2 whose acknowledgement the client may not have got: what tells a repeat from a new message.
 // Each is noted beside its record in the same commit, so that a repeat after a crash is known too.
 //
-// MQTT cannot tell a repeat from a new message with the same id and the same content when the one before was lost on
-// its way in. Clients count their ids up, so such a message is a repeat. A client that was seen to send the same
-// content twice under one id is not trusted with that: its repeats become records again, for nothing may be lost.
+// MQTT cannot tell a repeat from a new message with the same id and the same content whose first transmission was lost.
+// So a publish is remembered only while its acknowledgement may be missing: until the client says DISCONNECT, and for
+// REPEAT_MS after a connection that broke. And a client that was seen to send the same content twice under one id is not
+// trusted with it at all: its repeats become records again, for nothing may be lost.
 import { createHash } from 'node:crypto';
 
 export interface PublishId {
@@ -15,9 +16,15 @@ export interface PublishId {
 }
 
 interface Recent {
+  readonly key: string;
   readonly fingerprint: string;
   /** Settles with the commit of its record; null once that is durable. */
   commit: Promise<void> | null;
+  /** Where it came last; null: before this start. */
+  connection: object | null;
+  isAcknowledged: boolean;
+  /** Set when its connection broke. */
+  forgetAtUs: bigint | null;
 }
 
 interface ClientRecents {
@@ -29,8 +36,10 @@ interface ClientRecents {
 
 /** More than any client has under way. */
 const PUBLISHES_MAX = 1_000;
-/** Of all clients; those not heard of for longest are forgotten first. */
+/** Of all clients, and of those without an id at one address; those not heard of for longest are forgotten first. */
 const ALL_PUBLISHES_MAX = 100_000;
+/** A client comes back within this time, or its next message is a new one whatever it looks like. */
+const REPEAT_MS = 10 * 60_000;
 const CLIENT_BYTES = 8;
 const FINGERPRINT_BYTES = 8;
 /** Client, packet id, fingerprint. */
@@ -53,8 +62,14 @@ export function clientKeyOf(clientId: string, remoteAddress: string): string {
 
 export class RecentPublishes {
   readonly #clients = new Map<string, ClientRecents>();
+  readonly #nowUs: () => bigint;
   /** Publishes of all clients. */
   #count = 0;
+
+  /** `nowUs`: a monotonic clock. */
+  constructor(nowUs: () => bigint) {
+    this.#nowUs = nowUs;
+  }
 
   /** Remembers what was noted beside the newest blocks, oldest first. */
   restore(notes: Uint8Array): void {
@@ -66,54 +81,92 @@ export class RecentPublishes {
       const client = ((flags & NAMED_BIT) === 0 ? UNNAMED : NAMED) + hash.toString('hex');
       const packetId = bytes.readUInt16BE(at + CLIENT_BYTES);
       const fingerprint = bytes.subarray(at + CLIENT_BYTES + 2, at + NOTE_BYTES);
-      this.#remember({ client, packetId, fingerprint }, null);
+      const recent = this.#remember({ client, packetId, fingerprint }, null, null);
+      recent.forgetAtUs = this.#repeatsEndUs();
       if ((flags & REPEATS_BIT) !== 0) this.#clientOf(client).repeatsItself = true;
     }
   }
 
   /** The commit of the very message this one repeats; null when it is durable, undefined when it is a new one. */
-  repeated(id: PublishId): Promise<void> | null | undefined {
+  repeated(id: PublishId, connection: object): Promise<void> | null | undefined {
     const client = this.#clients.get(id.client);
     if (client === undefined || client.repeatsItself) return undefined;
     const recent = client.publishes.get(keyOf(id));
-    return recent?.fingerprint === textOf(id.fingerprint) ? recent.commit : undefined;
+    if (recent === undefined || recent.fingerprint !== textOf(id.fingerprint)) return undefined;
+    if (recent.forgetAtUs !== null && recent.forgetAtUs < this.#nowUs()) return undefined;
+    recent.connection = connection;
+    recent.isAcknowledged = false;
+    recent.forgetAtUs = null;
+    return recent.commit;
   }
 
   /** Makes a new message durable with its note. `commit` is called at once. One that failed is forgotten. */
-  async take(id: PublishId, commit: (note: Uint8Array) => Promise<void>): Promise<void> {
+  async take(id: PublishId, connection: object, commit: (note: Uint8Array) => Promise<void>): Promise<void> {
     const client = this.#clientOf(id.client);
     if (client.publishes.get(keyOf(id))?.fingerprint === textOf(id.fingerprint)) client.repeatsItself = true;
     const committing = commit(noteOf(id, client.repeatsItself));
-    const recent = this.#remember(id, committing);
+    const recent = this.#remember(id, connection, committing);
     try {
       await committing;
       recent.commit = null;
     } catch (error) {
-      const publishes = this.#clients.get(id.client)?.publishes;
-      if (publishes?.get(keyOf(id)) === recent && publishes.delete(keyOf(id))) this.#count -= 1;
+      this.#drop(id.client, recent);
       throw error;
+    }
+  }
+
+  /** PUBACK or PUBREC has been written. */
+  acknowledged(id: PublishId): void {
+    const recent = this.#clients.get(id.client)?.publishes.get(keyOf(id));
+    if (recent?.fingerprint === textOf(id.fingerprint)) recent.isAcknowledged = true;
+  }
+
+  /**
+   * The connection is over. After DISCONNECT the client has what was acknowledged; what broke off may be repeated for a
+   * while.
+   */
+  ended(client: string, connection: object, isOrderly: boolean): void {
+    for (const recent of this.#clients.get(client)?.publishes.values() ?? []) {
+      if (recent.connection !== connection && (!isOrderly || client.startsWith(UNNAMED))) continue;
+      if (isOrderly && recent.isAcknowledged) this.#drop(client, recent);
+      else recent.forgetAtUs ??= this.#repeatsEndUs();
     }
   }
 
   /** The client has finished with the id. Of clients without an id nobody knows which one has. */
   release(client: string, packetId: number): void {
-    if (!client.startsWith(NAMED)) return;
-    if (this.#clients.get(client)?.publishes.delete(String(packetId)) === true) this.#count -= 1;
+    const recent = client.startsWith(NAMED)
+      ? this.#clients.get(client)?.publishes.get(String(packetId))
+      : undefined;
+    if (recent !== undefined) this.#drop(client, recent);
   }
 
-  #remember(id: PublishId, commit: Promise<void> | null): Recent {
+  #repeatsEndUs(): bigint {
+    return this.#nowUs() + BigInt(REPEAT_MS) * 1_000n;
+  }
+
+  #remember(id: PublishId, connection: object | null, commit: Promise<void> | null): Recent {
     const client = this.#clientOf(id.client);
     const key = keyOf(id);
-    const recent = { fingerprint: textOf(id.fingerprint), commit };
+    const fingerprint = textOf(id.fingerprint);
+    const recent = { key, fingerprint, commit, connection, isAcknowledged: false, forgetAtUs: null };
     if (!client.publishes.delete(key)) this.#count += 1;
     client.publishes.set(key, recent);
-    if (client.publishes.size > PUBLISHES_MAX) this.#forget(client, 1);
+    const max = id.client.startsWith(NAMED) ? PUBLISHES_MAX : ALL_PUBLISHES_MAX;
+    if (client.publishes.size > max) this.#forget(client, 1);
     for (const [oldestKey, oldest] of this.#clients) {
       if (this.#count <= ALL_PUBLISHES_MAX) break;
       this.#forget(oldest, this.#count - ALL_PUBLISHES_MAX);
       if (oldest.publishes.size === 0) this.#clients.delete(oldestKey);
     }
     return recent;
+  }
+
+  #drop(client: string, recent: Recent): void {
+    const publishes = this.#clients.get(client)?.publishes;
+    if (publishes?.get(recent.key) !== recent) return;
+    publishes.delete(recent.key);
+    this.#count -= 1;
   }
 
   /** The client's oldest ones. */

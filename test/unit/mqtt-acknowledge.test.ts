@@ -186,6 +186,18 @@ describe('a repeat after the acknowledgement was lost', () => {
     expect(rig.intake.texts()).toEqual([]);
   });
 
+  it('is a new message after DISCONNECT: the client had what was acknowledged', async () => {
+    rig = await openRig();
+    for (const dup of [false, true]) {
+      const raw = await connected({ id: 'sensor' });
+      raw.send(publishPacket({ ...publish, qos: 1, dup }));
+      expect(await raw.next()).toBe(ACK[1]);
+      raw.send(disconnectPacket);
+      await raw.whenClosed();
+    }
+    expect(rig.intake.texts()).toEqual(['x', 'x']);
+  });
+
   it('is a record when the id or the content is another one', async () => {
     rig = await openRig();
     const raw = await connected({ id: 'sensor' });
