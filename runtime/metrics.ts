@@ -71,7 +71,7 @@ export class MetricsRegistry {
 }
 
 function seriesOf(metric: Metric, labels: Labels): Series {
-  const key = JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const key = keyOf(labels);
   const known = metric.series.get(key);
   if (known !== undefined) return known;
   if (metric.series.size >= SERIES_MAX && labels['overflow'] !== 'other')
@@ -79,6 +79,13 @@ function seriesOf(metric: Metric, labels: Labels): Series {
   const series = { labels, value: 0 };
   metric.series.set(key, series);
   return series;
+}
+
+/** Counted for every message, so the usual one label costs one text. */
+function keyOf(labels: Labels): string {
+  const names = Object.keys(labels);
+  if (names.length > 1) names.sort();
+  return names.map((name) => `${name}\0${labels[name] ?? ''}`).join('\0');
 }
 
 function renderMetric(name: string, metric: Metric | undefined): string {

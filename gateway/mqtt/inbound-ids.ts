@@ -1,7 +1,7 @@
 // Packet ids of QoS 2 publishes that were taken and not yet released (MQTT 3.1.1, 4.3.3): what makes a repeat known.
 // Of a persistent session each is a row `qos2/<sha256 of client id>/<packet id>`, written in the commit of its record,
 // so that a repeat is known after a crash. A clean session ends with its connection: its ids are in memory only.
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { TributaryError } from '../../stream/errors.ts';
 import type { Meta, MetaChange } from '../../stream/ports.ts';
 
@@ -40,8 +40,8 @@ const PREFIX = 'qos2/';
 const FINGERPRINT_BYTES = 16;
 
 export function fingerprintOf(topic: string, payload: Uint8Array): Uint8Array {
-  const hash = createHash('sha256').update(topic).update('\0').update(payload);
-  return hash.digest().subarray(0, FINGERPRINT_BYTES);
+  const whole = Buffer.concat([Buffer.from(topic), Buffer.of(0), payload]);
+  return hash('sha256', whole, 'buffer').subarray(0, FINGERPRINT_BYTES);
 }
 
 export class InboundIds {
