@@ -1,7 +1,7 @@
 // Asks a server for an enrolment code and prints it.
 import { z } from 'zod';
 import { printDocument, printLine, printNotice } from './output.ts';
-import { openServerApi } from './server-api.ts';
+import { answerOf, openServerApi } from './server-api.ts';
 import type { ServerFlag } from './server-api.ts';
 
 export interface EnrolCodeFlags extends ServerFlag {
@@ -21,7 +21,11 @@ export async function printEnrolCode(flags: EnrolCodeFlags): Promise<void> {
     ...(flags.stream === undefined ? {} : { allowedStreams: flags.stream }),
     ttlMs: flags.ttlMinutes * 60_000,
   };
-  const { code, expiresAt } = answer.parse(await api.fleet('POST', '/api/v1/enrolment-codes', request));
+  const { code, expiresAt } = answerOf(
+    answer,
+    await api.fleet('POST', '/api/v1/enrolment-codes', request),
+    api,
+  );
   if (flags.json === true) return printDocument('tributary.enrol-code/1', { code, expiresAt });
   printNotice(`good once, until ${expiresAt}; on the gateway:`);
   printNotice(`  tributary gateway --server ${api.url} --enrol ${code}`);

@@ -1,7 +1,7 @@
 // Prints and changes the fleet of a server.
 import { z } from 'zod';
-import { printDocument, printLine, printTable, printable } from './output.ts';
-import { openServerApi } from './server-api.ts';
+import { duration, printDocument, printLine, printTable, printable } from './output.ts';
+import { answerOf, openServerApi } from './server-api.ts';
 import type { ServerFlag } from './server-api.ts';
 
 export interface FleetFlags extends ServerFlag {
@@ -26,7 +26,8 @@ type Gateway = z.output<typeof gateway>;
 const answer = z.object({ gateways: z.array(gateway) });
 
 export async function printGateways(flags: FleetFlags): Promise<void> {
-  const { gateways } = answer.parse(await openServerApi(flags).fleet('GET', '/api/v1/gateways'));
+  const api = openServerApi(flags);
+  const { gateways } = answerOf(answer, await api.fleet('GET', '/api/v1/gateways'), api);
   if (flags.json === true) return printDocument('tributary.fleet-ls/1', { gateways });
   printTable(
     ['NAME', 'ID', 'STATE', 'LAST SEEN', 'BACKLOG', 'BYTES', 'OLDEST', 'VERSION'],
@@ -52,7 +53,7 @@ function rowOf(one: Gateway): string[] {
     one.lastSeenAt ?? 'never',
     String(one.backlogRecords),
     String(one.backlogBytes),
-    one.oldestUnsentMs === null ? '-' : `${Math.round(one.oldestUnsentMs / 1000)} s`,
+    one.oldestUnsentMs === null ? '-' : duration(one.oldestUnsentMs),
     one.version === '' ? '-' : one.version,
   ];
 }

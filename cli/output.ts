@@ -31,6 +31,18 @@ export function printTable(heads: readonly string[], rows: readonly (readonly st
   }
 }
 
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+] as const;
+
+/** In the largest unit of which there are two. */
+export function duration(ms: number): string {
+  for (const [name, unitMs] of UNITS) if (ms >= 2 * unitMs) return `${Math.floor(ms / unitMs)} ${name}`;
+  return `${Math.round(ms / 1000)} s`;
+}
+
 /** Names come from gateways and clients: no control character of theirs reaches the terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, '?');

@@ -1,4 +1,5 @@
 // Signed requests to a server: the fleet API and Kinesis. Every failure becomes a CliError with its exit code.
+import type { z } from 'zod';
 import { signRequest } from '../runtime/sigv4.ts';
 import type { Credentials } from '../runtime/sigv4.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
@@ -70,6 +71,8 @@ async function send(url: string, credentials: Credentials, call: Call): Promise<
     ...(call.method === 'GET' ? {} : { body: call.body }),
   });
   const document = text === '' ? {} : parsed(text);
+  // Every answer of these APIs has one, an empty one too.
+  if (requestId === null) throw noTributary(url, `status ${status}`);
   if (status === 200 && document !== undefined) return document;
   throw refused(status, document, requestId, url);
 }
@@ -103,16 +106,9 @@ function unreachable(url: string, error: unknown): CliError {
   });
 }
 
-function refused(status: number, document: unknown, requestId: string | null, url: string): CliError {
+function refused(status: number, document: unknown, requestId: string, url: string): CliError {
   const { code, message } = errorOf(document);
-  if (code === undefined) {
-    return new CliError({
-      exit: EXIT.failed,
-      code: 'NO_TRIBUTARY',
-      message: `what answers at ${url} is no Tributary server (status ${status})`,
-      hint: 'Check --server and TRIBUTARY_SERVER',
-    });
-  }
+  if (code === undefined) return noTributary(url, `status ${status}`);
   const exit = exitOf(code);
   // The lines behind the first are for whoever debugs a signature.
   const text = exit === EXIT.auth ? (message.split('\n')[0] ?? message) : message;
@@ -121,7 +117,23 @@ function refused(status: number, document: unknown, requestId: string | null, ur
     code,
     message: text === '' ? code : text,
     ...(exit === EXIT.auth ? { hint: 'Check TRIBUTARY_ACCESS_KEY_ID and TRIBUTARY_SECRET_ACCESS_KEY' } : {}),
-    ...(requestId === null ? {} : { requestId }),
+    requestId,
+  });
+}
+
+/** The answer, if it is what a Tributary server says. Throws CliError. */
+export function answerOf<S extends z.ZodType>(schema: S, answer: unknown, { url }: ServerApi): z.output<S> {
+  const result = schema.safeParse(answer);
+  if (result.success) return result.data;
+  throw noTributary(url, 'it answered something else than was asked for');
+}
+
+function noTributary(url: string, reason: string): CliError {
+  return new CliError({
+    exit: EXIT.failed,
+    code: 'NO_TRIBUTARY',
+    message: `what answers at ${url} is no Tributary server (${reason})`,
+    hint: 'Check --server and TRIBUTARY_SERVER',
   });
 }
 

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { CliError, EXIT, usageError } from './cli-error.ts';
 import { printDocument, printLine, printNotice, printable } from './output.ts';
-import { openServerApi } from './server-api.ts';
+import { answerOf, openServerApi } from './server-api.ts';
 import type { ServerApi } from './server-api.ts';
 import type { StreamFlags } from './stream.ts';
 
@@ -94,7 +94,7 @@ class Tail {
         token === undefined
           ? { StreamName: this.#options.stream, ShardFilter: filter }
           : { NextToken: token };
-      const listed = shards.parse(await this.#api.kinesis('ListShards', request));
+      const listed = answerOf(shards, await this.#api.kinesis('ListShards', request), this.#api);
       for (const { ShardId } of listed.Shards) this.#add(ShardId, isLatest ? 'LATEST' : 'TRIM_HORIZON');
       if (listed.NextToken === undefined) break;
       token = listed.NextToken;
@@ -130,10 +130,8 @@ class Tail {
     try {
       cursor.iterator ??= await this.#iteratorOf(cursor);
       const limit = Math.min(PAGE_RECORDS, this.#options.recordsMax - this.#printed);
-      this.#take(
-        cursor,
-        page.parse(await this.#api.kinesis('GetRecords', { ShardIterator: cursor.iterator, Limit: limit })),
-      );
+      const request = { ShardIterator: cursor.iterator, Limit: limit };
+      this.#take(cursor, answerOf(page, await this.#api.kinesis('GetRecords', request), this.#api));
     } catch (error) {
       await this.#bear(cursor, error);
     }
@@ -172,7 +170,8 @@ class Tail {
         ? { ShardIteratorType: start }
         : { ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: lastSequenceNumber };
     const request = { StreamName: this.#options.stream, ShardId: shardId, ...where };
-    return iterator.parse(await this.#api.kinesis('GetShardIterator', request)).ShardIterator;
+    const answer = await this.#api.kinesis('GetShardIterator', request);
+    return answerOf(iterator, answer, this.#api).ShardIterator;
   }
 
   #print(shardId: string, one: Page['Records'][number]): void {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { usageError } from './cli-error.ts';
 import { printDocument, printLine, printTable } from './output.ts';
-import { openServerApi } from './server-api.ts';
+import { answerOf, openServerApi } from './server-api.ts';
 import type { ServerApi, ServerFlag } from './server-api.ts';
 
 /** What the API takes at most (Kinesis API, Data). */
@@ -52,9 +52,8 @@ export async function listStreams(flags: StreamFlags): Promise<void> {
 async function allStreams(api: ServerApi): Promise<z.output<typeof listed>['StreamSummaries']> {
   const all = [];
   for (let token: string | undefined; ;) {
-    const page = listed.parse(
-      await api.kinesis('ListStreams', token === undefined ? {} : { NextToken: token }),
-    );
+    const input = token === undefined ? {} : { NextToken: token };
+    const page = answerOf(listed, await api.kinesis('ListStreams', input), api);
     all.push(...page.StreamSummaries);
     if (!page.HasMoreStreams) return all;
     token = page.NextToken;
@@ -79,13 +78,12 @@ function printStreams(streams: z.output<typeof listed>['StreamSummaries'], flags
 export async function putRecord(name: string, flags: PutFlags): Promise<void> {
   const api = openServerApi(flags);
   const data = flags.data === undefined ? await readStdin() : Buffer.from(flags.data);
-  const { ShardId, SequenceNumber } = placed.parse(
-    await api.kinesis('PutRecord', {
-      StreamName: name,
-      Data: data.toString('base64'),
-      PartitionKey: flags.partitionKey ?? randomUUID(),
-    }),
-  );
+  const input = {
+    StreamName: name,
+    Data: data.toString('base64'),
+    PartitionKey: flags.partitionKey ?? randomUUID(),
+  };
+  const { ShardId, SequenceNumber } = answerOf(placed, await api.kinesis('PutRecord', input), api);
   if (flags.json === true)
     printDocument('tributary.stream-put/1', { shardId: ShardId, sequenceNumber: SequenceNumber });
   else printLine(`${ShardId} ${SequenceNumber}`);

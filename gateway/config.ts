@@ -5,6 +5,7 @@ import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
+import { enrolmentCodeProblem } from '../sync/enrolment-code.ts';
 import { routesSchema } from './routes.ts';
 
 const MIB = 1024 * 1024;
@@ -74,12 +75,15 @@ const gatewayConfig = z
         url: z
           .url({ protocol: /^https?$/, error: 'must be an http or https URL, e.g. http://server:4567' })
           .describe(
-            'The central server; without it the gateway only buffers. Once enrolled, the stored one is used',
+            'The central server; without it the gateway only buffers. Once enrolled, the server it was enrolled at is used',
           ),
         enrolmentCode: z
           .string()
-          .min(1)
-          .max(128)
+          .trim()
+          .superRefine((text, context) => {
+            const message = enrolmentCodeProblem(text);
+            if (message !== null) context.addIssue({ code: 'custom', message });
+          })
           .optional()
           .describe('Code of `tributary enrol-code`; ignored once enrolled'),
       })

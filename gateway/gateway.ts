@@ -1,10 +1,9 @@
 // The composition root of the edge program: builds every part, from the log up to the sensors, and closes them in the
 // other order. It reads no arguments and ends no process; cli/ does.
-import { mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { builtInProfiles } from '../devices/built-in-profiles.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { openDataFolder } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
@@ -25,6 +24,7 @@ import { Intake } from './intake.ts';
 import { LocalLog } from './local-log.ts';
 import { MqttBroker } from './mqtt/broker.ts';
 import { SerialReader } from './serial/serial-reader.ts';
+import { chooseServer } from './server-choice.ts';
 import { ServerLink } from './server-link.ts';
 import { openStatusServer } from './status-server.ts';
 
@@ -59,12 +59,14 @@ async function build(
   const startedMs = clock.wallMs();
 
   // What is kept.
-  mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
-  parts.use(await lockFolder(config.dataFolder));
-  const sealer = openFileKey(join(config.dataFolder, 'gateway.key'));
-  const path = join(config.dataFolder, 'gateway.mdb');
+  const folder = openDataFolder(config.dataFolder, 'gateway');
+  parts.use(await lockFolder(folder.path));
+  const sealer = openFileKey(folder.keyFile, {
+    storeFile: folder.storeFile,
+    lastResort: `give its identity up, keep its records and enrol it anew: tributary identity reset ${folder.path} --yes`,
+  });
   const store = guardStore(
-    parts.use(await openLmdbStore({ path, clock, layout: 'perShard' })),
+    parts.use(await openLmdbStore({ path: folder.storeFile, clock, layout: 'perShard' })),
     onStorageFailed,
   );
   const identity = openRunIdentity();
@@ -82,8 +84,7 @@ async function build(
 
   // Where it goes.
   const identities = await IdentityStore.open(store.meta, sealer);
-  const { server } = config;
-  if (server?.enrolmentCode !== undefined) await identities.prepare(server.enrolmentCode, server.url);
+  if (config.server !== undefined) await chooseServer(identities, config.server, log.child('uplink'));
   const link = parts.use(
     new ServerLink({
       source: local,

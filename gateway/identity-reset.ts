@@ -1,7 +1,8 @@
 // Gives a copied data folder an identity of its own: what the original has delivered stays the original's, what is still
 // here becomes this gateway's, and the next enrolment makes a new key.
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
+import { dataFolderOf } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
@@ -18,8 +19,10 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
   const parts = new DisposeStack();
   try {
     parts.use(await lockFolder(dataFolder));
-    const path = join(dataFolder, 'gateway.mdb');
-    const store = parts.use(await openLmdbStore({ path, clock: systemClock, layout: 'perShard' }));
+    const folder = dataFolderOf(dataFolder, 'gateway');
+    const store = parts.use(
+      await openLmdbStore({ path: folder.storeFile, clock: systemClock, layout: 'perShard' }),
+    );
     const run = openRunIdentity();
     const records = new RecordLog(store.log, run, systemClock, nodeDigest);
     const log = openLog('gateway', { level: 'warn' });
@@ -29,7 +32,9 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
         { capBytes: Infinity, acknowledgedRetentionMs: Infinity },
       ),
     );
-    const identities = await IdentityStore.open(store.meta, openFileKey(join(dataFolder, 'gateway.key')));
+    // First: a key made beside what another one sealed would look like the wrong key.
+    if (!existsSync(folder.keyFile)) await IdentityStore.erase(store.meta);
+    const identities = await IdentityStore.open(store.meta, openFileKey(folder.keyFile));
     const former = identities.identity?.gateway ?? null;
     for (const lane of local.lanes()) await lane.startIncarnation(lane.acknowledged);
     await identities.forget();

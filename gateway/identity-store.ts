@@ -50,6 +50,11 @@ export class IdentityStore {
     return new IdentityStore(meta, sealer, identityRow.parse(JSON.parse(text)));
   }
 
+  /** For a folder whose key is lost: nobody can open what it sealed any more. */
+  static async erase(meta: Meta): Promise<void> {
+    await meta.del(KEY, 'any');
+  }
+
   /** Null: not enrolled. */
   get identity(): GatewayIdentity | null {
     const row = this.#row;
@@ -70,6 +75,20 @@ export class IdentityStore {
     const row = this.#row;
     if (row === null || row.enrolled !== null || row.pendingCode === null) return null;
     return { code: row.pendingCode, serverUrl: row.serverUrl, publicKey: publicKeyOf(row) };
+  }
+
+  /** The code that waits will be redeemed at this server. Nothing changes once enrolled, or without a code. */
+  async redirect(serverUrl: string): Promise<void> {
+    const row = this.#row;
+    if (row === null || row.enrolled !== null || row.serverUrl === serverUrl) return;
+    await this.#save({ ...row, serverUrl });
+  }
+
+  /** The server refused the code that waits: it is not tried again, not at the next start either. */
+  async dropPending(): Promise<void> {
+    const row = this.#row;
+    if (row === null || row.pendingCode === null) return;
+    await this.#save({ ...row, pendingCode: null });
   }
 
   /**
@@ -116,7 +135,7 @@ export class IdentityStore {
 
   /** Key, code and enrolment are gone; the next code makes a new gateway. */
   async forget(): Promise<void> {
-    await this.#meta.del(KEY, 'any');
+    await IdentityStore.erase(this.#meta);
     this.#row = null;
   }
 

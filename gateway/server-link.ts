@@ -67,7 +67,10 @@ export class ServerLink {
     const { identities, log } = this.#parts;
     if (identities.pending !== null) await this.#enrol();
     if (identities.identity === null) {
-      if (identities.pending === null) log.notice('no server: records are buffered only');
+      if (identities.pending === null)
+        log.notice('not enrolled: records are buffered only', {
+          fix: 'make a code at the server with: tributary enrol-code, and start with --server URL --enrol CODE',
+        });
       return;
     }
     if (this.#stop.signal.aborted) return;
@@ -102,7 +105,7 @@ export class ServerLink {
 
   /** Until the server answers; what it refuses for good is the operator's to mend. */
   async #enrol(): Promise<void> {
-    const { identities, name, log, onRefused, random } = this.#parts;
+    const { identities, name, log, random } = this.#parts;
     const backoff = new Backoff(random);
     const { signal } = this.#stop;
     while (!signal.aborted) {
@@ -115,12 +118,23 @@ export class ServerLink {
       } catch (error) {
         if (signal.aborted) return;
         if (!isTributaryError(error)) throw error;
-        if (!error.retryable) return onRefused(error);
+        if (!error.retryable) return await this.#giveUp(error);
         if (this.#enrolReason?.message !== error.message)
           log.warn('not enrolled yet', { message: error.message });
         this.#enrolReason = { code: error.code, message: error.message };
       }
       await pause(backoff.nextDelayMs(), signal);
     }
+  }
+
+  /** The code is forgotten first: kept, it would end every later start the same way. */
+  async #giveUp(error: TributaryError): Promise<void> {
+    const { identities, log, onRefused } = this.#parts;
+    try {
+      await identities.dropPending();
+    } catch (failure) {
+      log.error('the refused code could not be forgotten', { error: failure });
+    }
+    onRefused(error);
   }
 }

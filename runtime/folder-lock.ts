@@ -18,7 +18,7 @@ const ANSWER_MS = 1_000;
 /** Throws BUSY when another process owns the folder. */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   // A socket's path is at most 107 bytes long; the folder's own descriptor names it in 30.
-  const descriptor = openSync(folder, 'r');
+  const descriptor = openFolder(folder);
   const base = process.platform === 'linux' ? `/proc/self/fd/${descriptor}` : folder;
   try {
     const server = await acquire(folder, base);
@@ -31,6 +31,14 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
   } catch (error) {
     closeSync(descriptor);
     throw error;
+  }
+}
+
+function openFolder(folder: string): number {
+  try {
+    return openSync(folder, 'r');
+  } catch (cause) {
+    throw unlockable(folder, cause as NodeJS.ErrnoException);
   }
 }
 

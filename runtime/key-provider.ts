@@ -1,7 +1,7 @@
 // Where the key that seals secrets at rest comes from. Only `file` for now; the file is made at first use.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { TributaryError } from '../stream/errors.ts';
 
 /** Seals small secrets with AES-256-GCM; `context` is authenticated, so that a value cannot be moved to another key. */
@@ -16,9 +16,21 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const VERSION = 1;
 
-/** Reads the key file, or makes it with mode 0600. Throws KEY_INVALID for a wrong size or a file others may read. */
-export function openFileKey(path: string): Sealer {
-  const key = readKey(path) ?? createKey(path);
+export interface SealedStore {
+  /** What the key opens. */
+  readonly storeFile: string;
+  /** What to do when the key has no backup either. */
+  readonly lastResort: string;
+}
+
+/**
+ * Reads the key file, or makes it with mode 0600; but none beside the store it should open, where a new one would hide
+ * that the right one is missing. Throws KEY_INVALID for that, a wrong size, or a file others may read.
+ */
+export function openFileKey(path: string, sealed?: SealedStore): Sealer {
+  const known = readKey(path);
+  if (known === null && sealed !== undefined && existsSync(sealed.storeFile)) throw missing(path, sealed);
+  const key = known ?? createKey(path);
   return {
     seal: (plain, context) => seal(key, plain, context),
     open: (sealed, context) => open(key, sealed, context),
@@ -36,6 +48,13 @@ function readKey(path: string): Uint8Array | null {
   throw new TributaryError(
     'KEY_INVALID',
     `key file ${path} has ${key.length} bytes instead of ${KEY_BYTES}; restore it from its backup`,
+  );
+}
+
+function missing(path: string, { storeFile, lastResort }: SealedStore): TributaryError {
+  return new TributaryError(
+    'KEY_INVALID',
+    `${basename(path)} is missing from ${dirname(path)} (it opens the identity and secrets in ${basename(storeFile)}); restore it from its backup, or ${lastResort}`,
   );
 }
 

@@ -15,5 +15,18 @@ export interface SessionParts {
 }
 
 export function serveSessions(parts: SessionParts): OnSession {
-  return (socket) => runIngestSession(socket, { ...parts, codecs: [] });
+  return (socket, greeted) =>
+    runIngestSession(socket, { ...parts, directory: telling(parts.directory, greeted), codecs: [] });
+}
+
+/** The same directory, that says when it has let the gateway in. */
+function telling(directory: SessionDirectory, greeted: () => void): SessionDirectory {
+  return {
+    publicKeyOf: (gateway) => directory.publicKeyOf(gateway),
+    begin: async (...hello) => {
+      const grant = await directory.begin(...hello);
+      greeted();
+      return grant;
+    },
+  };
 }

@@ -2,6 +2,7 @@
 // in the other. It reads no arguments and ends no process; program.ts does.
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
+import { openDataFolder } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
@@ -17,12 +18,12 @@ import type { Log } from '../stream/ports.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
 import { openSecret } from './access/server-secrets.ts';
 import type { ServerConfig } from './config.ts';
-import { openDataFolder } from './data-folder.ts';
 import { enrolHandler } from './fleet/enrol-endpoint.ts';
 import { EnrolmentCodes } from './fleet/enrolment-codes.ts';
 import { fleetHandler } from './fleet/fleet-api.ts';
 import { GatewayRegistry } from './fleet/gateway-registry.ts';
 import { GuessLimit } from './fleet/guess-limit.ts';
+import { LaneQuota } from './fleet/lane-quota.ts';
 import { openServerIdentity } from './fleet/server-identity.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
 import { TokenSigner } from './kinesis/page-token.ts';
@@ -67,9 +68,12 @@ async function build(
   const account = { accountId: config.accountId, region: config.region };
 
   // What is kept.
-  const folder = openDataFolder(config.dataFolder);
+  const folder = openDataFolder(config.dataFolder, 'server');
   parts.use(await lockFolder(folder.path));
-  const sealer = openFileKey(folder.keyFile);
+  const sealer = openFileKey(folder.keyFile, {
+    storeFile: folder.storeFile,
+    lastResort: 'start with another --data: without the key nothing in this one proves who may read it',
+  });
   let isHealthy = true;
   const store = guardStore(parts.use(await openLmdbStore({ path: folder.storeFile, clock })), (error) => {
     isHealthy = false;
@@ -106,13 +110,14 @@ async function build(
     fingerprint: identity.fingerprint,
     hashKey: await openSecret(store.meta, sealer, 'enrolment-codes'),
   });
-  const guesses = new GuessLimit(() => Number(clock.monotonicUs() / 1000n));
+  const monotonicMs = (): number => Number(clock.monotonicUs() / 1000n);
+  const guesses = new GuessLimit(monotonicMs);
   const enrol = enrolHandler({ codes, identity, guesses, log: fleetLog });
   const fleet = fleetHandler({ registry, codes, verify, log: fleetLog });
   const syncLog = log.child('sync');
-  const target = new StreamIngest(catalog, store.log, digest);
+  const target = new StreamIngest(catalog, store.log, digest, new LaneQuota(monotonicMs));
   const onSession = serveSessions({ directory: registry, target, identity, digest, clock, log: syncLog });
-  const sync = openSyncEndpoint(onSession, syncLog);
+  const sync = openSyncEndpoint(onSession, { log: syncLog, now: monotonicMs });
 
   // The service APIs.
   const traffic = openTraffic(metrics);

@@ -1,51 +1,78 @@
 // Where the records of gateways go: a lane's stream is found or made, and its shard followed when that is closed.
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import { hashKeyOf } from '../stream/hash-range.ts';
-import type { Digest, ShardLog, ShardRef } from '../stream/ports.ts';
+import type { Digest, LaneState, ShardLog, ShardRef } from '../stream/ports.ts';
 import { shardFor } from '../stream/shard-map.ts';
 import type { IngestLane, IngestTarget } from '../sync/ports.ts';
+import type { LaneQuota } from './fleet/lane-quota.ts';
 import type { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { shardRef } from './kinesis/stream-row.ts';
 import { ServiceError } from './wire/service-error.ts';
 
 /** One shard: whoever reads a small installation reads one iterator. Large streams are made by hand. */
 const AUTO_CREATED = { mode: 'PROVISIONED', shardCount: 1 } as const;
+/** Streams that one gateway's records may have made: they share `limits.shardsMax` with everybody's. */
+export const STREAMS_MADE_MAX = 256;
 const REROUTES_MAX = 1;
 
 export class StreamIngest implements IngestTarget {
   readonly #catalog: StreamCatalog;
   readonly #log: ShardLog;
   readonly #digest: Digest;
+  readonly #quota: LaneQuota;
 
-  constructor(catalog: StreamCatalog, log: ShardLog, digest: Digest) {
+  constructor(catalog: StreamCatalog, log: ShardLog, digest: Digest, quota: LaneQuota) {
     this.#catalog = catalog;
     this.#log = log;
     this.#digest = digest;
+    this.#quota = quota;
   }
 
+  /** Throws BUSY when its gateway has had its share, or the stream cannot be made now. */
   async openLane(stream: string, lane: string): Promise<IngestLane> {
+    const gateway = gatewayOf(lane);
     const hashKey = hashKeyOf(lane, this.#digest);
-    let ref = await this.#route(stream, hashKey);
+    let ref = await this.#route(stream, hashKey, gateway);
     const onShard = async <T>(call: (at: ShardRef) => Promise<T>): Promise<T> => {
       for (let reroutes = 0; ; reroutes += 1) {
         try {
           return await call(ref);
         } catch (error) {
           if (reroutes === REROUTES_MAX || !isMoved(error)) throw error;
-          ref = await this.#route(stream, hashKey);
+          ref = await this.#route(stream, hashKey, gateway);
         }
       }
     };
-    return {
-      state: () => onShard((at) => this.#log.lane(at, lane)),
-      append: (block, recordCount, ordinals) =>
-        onShard((at) => this.#log.append(at, { block, recordCount, lane: { ...ordinals, lane } })),
+    const state = (): Promise<LaneState | null> => onShard((at) => this.#log.lane(at, lane));
+    const append: IngestLane['append'] = (block, recordCount, ordinals) =>
+      onShard((at) => this.#log.append(at, { block, recordCount, lane: { ...ordinals, lane } }));
+    return { state, append: (await state()) === null ? this.#counted(append, gateway) : append };
+  }
+
+  /** The first append of a lane makes its row. */
+  #counted(append: IngestLane['append'], gateway: string): IngestLane['append'] {
+    this.#quota.check(gateway);
+    let isNew = true;
+    return async (...parameters) => {
+      if (!isNew) return append(...parameters);
+      // Again: many may have been opened before one of them got records.
+      this.#quota.check(gateway);
+      this.#quota.add(gateway);
+      isNew = false;
+      try {
+        return await append(...parameters);
+      } catch (error) {
+        this.#quota.giveBack(gateway);
+        isNew = true;
+        throw error;
+      }
     };
   }
 
-  async #route(stream: string, hashKey: bigint): Promise<ShardRef> {
+  async #route(stream: string, hashKey: bigint, gateway: string): Promise<ShardRef> {
     try {
-      const row = await this.#catalog.ensure(stream, AUTO_CREATED);
+      if (this.#catalog.find(stream) === undefined) this.#checkStreams(gateway);
+      const row = await this.#catalog.ensure(stream, { ...AUTO_CREATED, madeFor: gateway });
       return shardRef(row, shardFor(row.map, hashKey));
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
@@ -53,6 +80,19 @@ export class StreamIngest implements IngestTarget {
       throw new TributaryError('BUSY', text, { cause: error });
     }
   }
+
+  #checkStreams(gateway: string): void {
+    if (this.#catalog.countMadeFor(gateway) < STREAMS_MADE_MAX) return;
+    throw new TributaryError(
+      'BUSY',
+      `gateway ${gateway} has made ${STREAMS_MADE_MAX} streams, as many as one may; create the stream by hand, or delete some that it made`,
+    );
+  }
+}
+
+/** The name of a lane begins with its gateway. */
+function gatewayOf(lane: string): string {
+  return lane.split('/', 1)[0] ?? lane;
 }
 
 /** The shard was split or merged, or the stream was deleted and perhaps made again. */

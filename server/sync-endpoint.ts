@@ -7,6 +7,8 @@ import { AssertionFailure } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
 import { STORED_BLOCK_BYTES_MAX } from '../stream/limits.ts';
 import { CONTROL_BYTES_MAX, SYNC_PATH } from '../sync/protocol.ts';
+import { DEFAULT_STRANGER_LIMITS, Strangers } from './strangers.ts';
+import type { StrangerLimits } from './strangers.ts';
 
 /** The largest frame: one block of one record with the head of its frame. */
 const FRAME_BYTES_MAX = Math.max(STORED_BLOCK_BYTES_MAX, CONTROL_BYTES_MAX) + 64;
@@ -15,8 +17,16 @@ const SESSIONS_MAX = 10_000;
 const CLOSE_MS = 2_000;
 const GOING_AWAY = 1001;
 
-/** Resolves when the session is over and nothing of it is under way. */
-export type OnSession = (socket: WebSocket, remoteAddress: string) => Promise<void>;
+/** Resolves when the session is over and nothing of it is under way. Calls `greeted` when the gateway is known. */
+export type OnSession = (socket: WebSocket, greeted: () => void) => Promise<void>;
+
+export interface EndpointParts {
+  readonly log: Log;
+  /** Monotonic, milliseconds. */
+  readonly now: () => number;
+  /** For tests. */
+  readonly limits?: StrangerLimits;
+}
 
 export interface SyncEndpoint {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -25,7 +35,8 @@ export interface SyncEndpoint {
   close(): Promise<void>;
 }
 
-export function openSyncEndpoint(onSession: OnSession, log: Log): SyncEndpoint {
+export function openSyncEndpoint(onSession: OnSession, { log, now, limits }: EndpointParts): SyncEndpoint {
+  const strangers = new Strangers(limits ?? DEFAULT_STRANGER_LIMITS, now);
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: FRAME_BYTES_MAX,
@@ -34,9 +45,9 @@ export function openSyncEndpoint(onSession: OnSession, log: Log): SyncEndpoint {
   });
   const sessions = new Set<Promise<void>>();
   let isClosing = false;
-  const serve = async (webSocket: WebSocket, address: string): Promise<void> => {
+  const serve = async (webSocket: WebSocket, greeted: () => void): Promise<void> => {
     try {
-      await onSession(webSocket, address);
+      await onSession(webSocket, greeted);
     } catch (error) {
       // A broken invariant of ours is meant to end the process.
       if (error instanceof AssertionFailure) throw error;
@@ -51,11 +62,12 @@ export function openSyncEndpoint(onSession: OnSession, log: Log): SyncEndpoint {
       socket.on('error', ignore);
       if (pathOf(request) !== SYNC_PATH) return refuse(socket, '404 Not Found');
       if (isClosing || server.clients.size >= SESSIONS_MAX) return refuse(socket, '503 Service Unavailable');
+      if (!strangers.hasRoom()) return refuse(socket, '503 Service Unavailable');
       server.handleUpgrade(request, socket, head, (webSocket) => {
         socket.off('error', ignore);
         // A broken frame ends the socket; what the session makes of that is told by 'close'.
         webSocket.on('error', (error) => log.info('sync socket broke', { error }));
-        const session = serve(webSocket, request.socket.remoteAddress ?? '');
+        const session = serve(webSocket, strangers.add(socket));
         sessions.add(session);
         void session.then(() => sessions.delete(session));
       });

@@ -31,15 +31,24 @@ export function composeEnrolmentCode({ code, fingerprint }: EnrolmentCode): stri
   return `${code}.${fingerprint}`;
 }
 
+const LOOKS = `an enrolment code looks like ABCD-EFGH.${'2'.repeat(PIN_SYMBOLS)}; copy it whole from: tributary enrol-code`;
+
 /** Takes small letters, blanks around it and a missing hyphen. Throws ENROLMENT_CODE_INVALID. */
 export function parseEnrolmentCode(text: string): EnrolmentCode {
+  const parsed = parse(text);
+  if (parsed !== null) return parsed;
+  throw new TributaryError('ENROLMENT_CODE_INVALID', LOOKS);
+}
+
+/** What is wrong with the text of a code, null: nothing that can be seen without its server. */
+export function enrolmentCodeProblem(text: string): string | null {
+  return parse(text) === null ? LOOKS : null;
+}
+
+function parse(text: string): EnrolmentCode | null {
   const [, left, right, fingerprint] = CODE.exec(text.trim().toUpperCase()) ?? [];
-  if (left !== undefined && right !== undefined && fingerprint !== undefined)
-    return { code: `${left}-${right}`, fingerprint };
-  throw new TributaryError(
-    'ENROLMENT_CODE_INVALID',
-    `an enrolment code looks like ABCD-EFGH.${'2'.repeat(PIN_SYMBOLS)}; copy it whole from: tributary enrol-code`,
-  );
+  if (left === undefined || right === undefined || fingerprint === undefined) return null;
+  return { code: `${left}-${right}`, fingerprint };
 }
 
 /** Most significant bits first. */

@@ -14,6 +14,8 @@ export const LANES_MAX = 4_096;
 /** Bytes of blocks a gateway may have under way, unless the welcome says less. */
 export const CREDIT_BYTES = 4 * 1024 * 1024;
 export const PING_INTERVAL_MS = 10_000;
+/** Ten years: nothing is said to have waited longer. */
+const AGE_MS_MAX = 10 * 365 * 24 * 3_600_000;
 /** A peer that was silent for this long is gone. */
 export const SILENCE_MS = 30_000;
 
@@ -29,7 +31,13 @@ const laneIndex = z
 const runs = z.array(z.strictObject({ run: z.hex().length(16), first: ordinal })).max(4_096);
 const gatewayId = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
 const streamName = z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/);
+/** No larger than 2^53 - 1. */
 const count = z.int().min(0);
+/** Cut, not refused: records stamped before the clock of a gateway was set look as old as the epoch. */
+const age = z
+  .number()
+  .min(0)
+  .transform((ms) => Math.min(ms, AGE_MS_MAX));
 
 /** Gateway → server. */
 export const gatewayMessage = z.discriminatedUnion('type', [
@@ -60,7 +68,7 @@ export const gatewayMessage = z.discriminatedUnion('type', [
     backlogRecords: count,
     backlogBytes: count,
     /** Age of the oldest record that the server has not acknowledged; null: none. */
-    oldestUnsentMs: z.number().min(0).nullable(),
+    oldestUnsentMs: age.nullable(),
     /** Records evicted before they were sent, since the log was made. */
     evictedRecords: count,
   }),

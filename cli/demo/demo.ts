@@ -28,12 +28,12 @@ const READING_INTERVAL_MS = 1_000;
 const CUT_EVERY_MS = 30_000;
 const CUT_FOR_MS = 10_000;
 const SHOW_INTERVAL_MS = 2_000;
+const INTERRUPTS_BORNE = 2;
 
 export async function runDemo({ seconds }: { seconds?: number }): Promise<void> {
   const parts = new DisposeStack();
   const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort(EXIT.interrupted));
-  process.once('SIGTERM', () => stop.abort(EXIT.ok));
+  endOnSignals(stop);
   if (seconds !== undefined) setTimeout(() => stop.abort(EXIT.ok), seconds * 1000).unref();
   try {
     await build(parts, stop.signal);
@@ -45,9 +45,24 @@ export async function runDemo({ seconds }: { seconds?: number }): Promise<void> 
   process.exit(Number(stop.signal.reason));
 }
 
+/**
+ * The second SIGINT changes nothing: of one Ctrl-C both the terminal and npm send one. The third means it. Of the others
+ * none may end the process, or the folder would stay.
+ */
+function endOnSignals(stop: AbortController): void {
+  let interrupts = 0;
+  process.on('SIGINT', () => {
+    interrupts += 1;
+    if (interrupts > INTERRUPTS_BORNE) process.exit(EXIT.interrupted);
+    stop.abort(EXIT.interrupted);
+  });
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(EXIT.ok));
+}
+
 async function build(parts: DisposeStack, signal: AbortSignal): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'tributary-demo-'));
-  parts.defer(() => rmSync(folder, { recursive: true, force: true }));
+  // However the process ends, as far as it is asked.
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const keys = { accessKeyId: 'DEMO', secretAccessKey: randomBytes(15).toString('hex') };
   const env = {
     TRIBUTARY_ACCESS_KEY_ID: keys.accessKeyId,
@@ -146,8 +161,8 @@ function ended(signal: AbortSignal): Promise<void> {
 }
 
 function isPortTaken(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'EADDRINUSE' || isTributaryError(error, 'CONFIG_INVALID');
+  const { cause } = isTributaryError(error, 'CONFIG_INVALID') ? error : {};
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE';
 }
 
 function failed(error: Error): never {

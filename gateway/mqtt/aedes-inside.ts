@@ -12,6 +12,10 @@ export interface WirePacket {
   readonly cmd: string;
   /** Remaining length; -1 until it is known. */
   readonly length: number;
+  /** Of CONNECT. */
+  readonly protocolId?: string;
+  /** Of CONNECT, without the bit that marks a bridge. */
+  readonly protocolVersion?: number;
   readonly topic?: string;
   readonly qos?: number;
   readonly messageId?: number;

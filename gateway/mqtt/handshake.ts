@@ -3,7 +3,7 @@ import type { ConnectPacket } from 'aedes';
 import { TributaryError } from '../../stream/errors.ts';
 import type { AedesClient } from './aedes-inside.ts';
 import type { InboundIds } from './inbound-ids.ts';
-import { clientIdProblem } from './packet-check.ts';
+import { clientIdProblem, versionProblem } from './packet-check.ts';
 import { topicProblem } from './topic.ts';
 import type { Users } from './users.ts';
 
@@ -15,6 +15,7 @@ export interface HandshakeParts {
 }
 
 /** Return codes of CONNACK (MQTT 3.1.1, 3.2.2.3). */
+const BAD_VERSION = 1;
 const ID_REJECTED = 2;
 const UNAVAILABLE = 3;
 const BAD_LOGIN = 4;
@@ -60,6 +61,8 @@ export function authenticate(
 
 function connectProblem(packet: ConnectPacket, parts: HandshakeParts): LoginError | null {
   const { clientId, clean = true, will } = packet;
+  const versionText = versionProblem(packet);
+  if (versionText !== null) return refused(BAD_VERSION, 'protocol_version', versionText);
   const idText = clientIdProblem(clientId, clean);
   if (idText !== null) return refused(ID_REJECTED, 'client_id', idText);
   const willText = will === undefined ? null : topicProblem(will.topic);

@@ -1,5 +1,8 @@
 // One serial port that sends lines: opened again and again while it is missing, read as fast as the disk allows.
 // When the spool is full the port is not read, so the kernel's buffer and then flow control hold the sender.
+// The first line after the port was opened may be the rest of one: a serial line has no beginning of a transmission, and
+// whether the sender was in the middle of a line nobody can tell. It becomes a record like any other (most often it is
+// whole, and a profile refuses what is not), and is counted, so that an odd record beside a restart can be explained.
 import { setTimeout } from 'node:timers/promises';
 import { LineFramer } from '../../devices/line-framer.ts';
 import type { Counter, Gauge, MetricsRegistry } from '../../runtime/metrics.ts';
@@ -42,6 +45,7 @@ export class SerialReader {
   readonly #stop = new AbortController();
   #state: SerialStatus['state'] = 'opening';
   #records = 0;
+  #isFirstLine = true;
   #lastLineAtMs: number | null = null;
   #port: OpenPort | null = null;
   #loop: Promise<void> | null = null;
@@ -112,6 +116,7 @@ export class SerialReader {
     try {
       const port = await OpenPort.open(this.#path, this.#baudRate);
       this.#port = port;
+      this.#isFirstLine = true;
       this.#become('open');
       return port;
     } catch (error) {
@@ -148,6 +153,8 @@ export class SerialReader {
       if (lines.length === 0) continue;
       this.#lastLineAtMs = this.#parts.clock.wallMs();
       this.#counters.lines.add(lines.length, { path: this.#path });
+      if (this.#isFirstLine) this.#counters.firsts.add(1, { path: this.#path });
+      this.#isFirstLine = false;
       this.#spool.push(lines);
     }
   }
@@ -215,6 +222,7 @@ export class SerialReader {
 
 interface SerialCounters {
   readonly lines: Counter;
+  readonly firsts: Counter;
   readonly records: Counter;
   readonly overflows: Counter;
   readonly unfinished: Counter;
@@ -227,6 +235,10 @@ interface SerialCounters {
 function countersOf(metrics: MetricsRegistry): SerialCounters {
   return {
     lines: metrics.counter('serial_lines_total', 'lines read'),
+    firsts: metrics.counter(
+      'serial_first_lines_total',
+      'first lines after a port was opened, each perhaps the rest of a line',
+    ),
     records: metrics.counter('serial_records_total', 'records of serial lines that became durable'),
     overflows: metrics.counter('serial_overlong_lines_total', 'lines dropped because they were too long'),
     unfinished: metrics.counter('serial_unfinished_lines_total', 'lines cut by the end of a connection'),

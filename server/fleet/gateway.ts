@@ -17,6 +17,10 @@ export interface GatewayView {
   readonly isOnline: boolean;
   readonly lastSeenAtMs: number | null;
   readonly lastBatchAtMs: number | null;
+  /**
+   * As the gateway reported it last. Of one that is offline the oldest record has grown older since: the age is the
+   * report's and the time since; whether it was acknowledged between the report and the end of the session is not known.
+   */
   readonly backlog: Backlog;
   readonly programVersion: string;
   readonly allowedStreams: readonly string[];
@@ -73,8 +77,8 @@ export class Gateway {
   view(nowMs: number): GatewayView {
     const { row, notes } = this;
     const { oldestUnsentMs } = this.#backlog;
-    // What waited when it last spoke has waited since.
-    const sinceMs = Math.max(0, nowMs - this.#backlogAtMs);
+    // What waited when it last spoke has waited since. While it is connected it says so itself every few seconds.
+    const sinceMs = this.live === null ? Math.max(0, nowMs - this.#backlogAtMs) : 0;
     return {
       id: row.id,
       name: row.name,

@@ -15,6 +15,8 @@ export interface CreateOptions {
   readonly shardCount: number;
   readonly maxRecordKiB?: number;
   readonly tags?: Readonly<Record<string, string>>;
+  /** The gateway whose records make it. */
+  readonly madeFor?: string;
 }
 
 export interface CatalogLimits {
@@ -76,6 +78,13 @@ export class StreamCatalog {
 
   find(name: string): StreamRow | undefined {
     return this.#streams.get(name)?.row;
+  }
+
+  /** Streams that a gateway's records made and that are still there. */
+  countMadeFor(gateway: string): number {
+    let count = 0;
+    for (const { row } of this.#streams.values()) if (row.madeFor === gateway) count += 1;
+    return count;
   }
 
   byId(id: string): StreamRow | undefined {
@@ -153,6 +162,7 @@ export class StreamCatalog {
       maxRecordKiB: options.maxRecordKiB ?? 1_024,
       tags: options.tags ?? {},
       map: createShardMap(options.shardCount, nowMs),
+      ...(options.madeFor === undefined ? {} : { madeFor: options.madeFor }),
     };
     this.#creating.set(name, options);
     try {

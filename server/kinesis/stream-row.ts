@@ -18,6 +18,8 @@ export interface StreamRow {
   readonly maxRecordKiB: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly map: ShardMap;
+  /** The gateway whose records made it; absent: somebody asked for it. */
+  readonly madeFor?: string;
 }
 
 const VERSION = 1;

@@ -7,6 +7,7 @@ import type { Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2S
 import { createServer as createNetServer } from 'node:net';
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { bindProblem } from './bind-problem.ts';
 
 export type WireRequest = IncomingMessage | Http2ServerRequest;
 export type WireResponse = ServerResponse | Http2ServerResponse;
@@ -42,6 +43,7 @@ const HTTP2_STREAMS_MAX = 256;
 const HTTP2_INVALID_FRAMES_MAX = 100;
 const HTTP2_WINDOW_BYTES = 1024 * 1024;
 
+/** Throws CONFIG_INVALID when it cannot listen there. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const servers = {
     http: createHttp1(options),
@@ -130,9 +132,11 @@ function sniff(socket: Socket, deadlineMs: number, servers: Servers): void {
 
 function listen(net: NetServer, options: ListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    net.once('error', reject);
+    const fail = (cause: NodeJS.ErrnoException): void =>
+      reject(bindProblem(cause, options.host, options.port));
+    net.once('error', fail);
     net.listen(options.port, options.host, () => {
-      net.off('error', reject);
+      net.off('error', fail);
       resolve();
     });
   });

@@ -133,6 +133,9 @@ test('every failure has its exit code, and under --json one document on stderr',
     [['fleet', 'ls', '--server', 'ftp://x'], {}, 2, 'USAGE'],
     [['log', 'verify', '/no/such/folder'], {}, 2, 'CONFIG_INVALID'],
     [['server', '--data', '/dev/null/x'], {}, 2, 'CONFIG_INVALID'],
+    [['server', '--data', '/proc/nope/x'], {}, 2, 'CONFIG_INVALID'],
+    [['gateway', '--data', '/dev/null/x'], {}, 2, 'CONFIG_INVALID'],
+    [['gateway', '--data', '/proc/nope'], {}, 2, 'CONFIG_INVALID'],
   ];
   for (const [parameters, env, exit, code] of rows) {
     const name = parameters.join(' ');

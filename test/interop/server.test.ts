@@ -460,7 +460,7 @@ test('a data folder that cannot be used is refused with the reason', async () =>
   writeFileSync(join(folder, 'file'), '');
   const inFile = await runCli(['server', '--data', join(folder, 'file', 'data'), '--port', '0']);
   expect(inFile.code).toBe(2);
-  expect(inFile.stderr).toContain('cannot be made');
+  expect(inFile.stderr).toContain('is not a folder');
   const open = join(folder, 'open');
   mkdirSync(open);
   writeFileSync(join(open, 'server.key'), Buffer.alloc(32), { mode: 0o644 });

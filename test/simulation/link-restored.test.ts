@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { GatewaySide } from './link-world.ts';
-import { openWorld, until } from './link-world.ts';
+import { openWorld } from './link-world.ts';
 
 const STREAM = 'telemetry';
 const folders: string[] = [];
@@ -23,31 +23,28 @@ describe('a gateway restored from an image', () => {
   it('loses nothing when the lost branch was started more than once', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'tributary-restored-'));
     folders.push(folder);
-    const { server, gateway, relay } = await openWorld(folder);
-    const isDone = () => gateway.unsentRecords === 0 && gateway.linkState === 'online';
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const before = await send(gateway, 'before', 100);
-    await until(isDone);
+    await delivered();
     await gateway.stop();
     gateway.copyTo(join(folder, 'image'));
     // The branch that is lost: two starts.
     await gateway.start(relay.url);
     const lost1 = await send(gateway, 'lost1', 30);
-    await until(isDone);
+    await delivered();
     await gateway.stop();
     await gateway.start(relay.url);
     const lost2 = await send(gateway, 'lost2', 30);
-    await until(isDone);
+    await delivered();
     await gateway.stop();
     gateway.restoreFrom(join(folder, 'image'));
     relay.cut();
     await gateway.start(relay.url);
     const after = await send(gateway, 'after', 80);
     relay.mend();
-    await until(isDone);
+    await delivered();
     const texts = await server.readAll(STREAM);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
     const missing = [...before, ...lost1, ...lost2, ...after].filter((text) => !texts.includes(text));
     expect(missing, `${missing.length} records are missing`).toEqual([]);
   });
@@ -55,25 +52,22 @@ describe('a gateway restored from an image', () => {
   it('doubles nothing when the image was taken while it ran', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'tributary-restored-'));
     folders.push(folder);
-    const { server, gateway, relay } = await openWorld(folder);
-    const isDone = () => gateway.unsentRecords === 0 && gateway.linkState === 'online';
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const before = await send(gateway, 'before', 100);
-    await until(isDone);
+    await delivered();
     // An idle, running gateway: a snapshot of its file system.
     gateway.copyTo(join(folder, 'image'));
     const lost = await send(gateway, 'lost', 60);
-    await until(isDone);
+    await delivered();
     await gateway.stop();
     gateway.restoreFrom(join(folder, 'image'));
     relay.cut();
     await gateway.start(relay.url);
     const after = await send(gateway, 'after', 80);
     relay.mend();
-    await until(isDone);
+    await delivered();
     const texts = await server.readAll(STREAM);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
     const doubled = texts.length - new Set(texts).size;
     expect([...before, ...lost, ...after].filter((text) => !texts.includes(text))).toEqual([]);
     expect(doubled, 'doubled records').toBe(0);

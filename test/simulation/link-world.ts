@@ -252,18 +252,34 @@ export class GatewaySide {
   }
 }
 
+export interface World {
+  readonly server: ServerSide;
+  readonly gateway: GatewaySide;
+  readonly relay: Relay;
+  /** Everything is acknowledged. */
+  readonly delivered: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
 /** Both sides started and joined through a relay; the gateway is enrolled. */
-export async function openWorld(
-  folder: string,
-  capBytes?: number,
-): Promise<{ server: ServerSide; gateway: GatewaySide; relay: Relay }> {
+export async function openWorld(folder: string, capBytes?: number): Promise<World> {
   const server = new ServerSide(join(folder, 'server'));
   await server.start();
   const relay = await Relay.open(server.url);
   const gateway = new GatewaySide(join(folder, 'gateway'), capBytes);
   await gateway.start(relay.url, await server.enrolmentCode());
   await until(() => gateway.linkState === 'online');
-  return { server, gateway, relay };
+  return {
+    server,
+    gateway,
+    relay,
+    delivered: () => until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0),
+    close: async () => {
+      await gateway.stop();
+      await server.stop();
+      await relay.close();
+    },
+  };
 }
 
 /** Waits for what must come, whatever the machine's load; the test's own timeout is the bound. */

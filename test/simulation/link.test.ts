@@ -62,7 +62,7 @@ describe('a link that fails', () => {
     const random = randomOf(seed);
     const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const sensors = new Sensors('s');
     let hasBackup = false;
     for (let step = 0; step < 60; step += 1) {
@@ -88,13 +88,11 @@ describe('a link that fails', () => {
     }
     relay.cut();
     relay.mend();
-    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    await delivered();
     const texts = await server.readAll(STREAM);
     expect(texts.toSorted()).toEqual(sensors.acknowledged.toSorted());
     checkOrder(texts);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
     expect(lines).toEqual([]);
   });
 });
@@ -102,10 +100,10 @@ describe('a link that fails', () => {
 describe('a gateway whose disk is not what it was', () => {
   it('goes on after it was restored from an older image, and the server tells', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const before = new Sensors('before');
     await before.send(gateway, 'normal', 100);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     await gateway.stop();
     gateway.copyTo(join(folder, 'image'));
     await gateway.start(relay.url);
@@ -118,28 +116,26 @@ describe('a gateway whose disk is not what it was', () => {
     // The same ordinals as the 60 records above, for other records.
     const after = new Sensors('after');
     await after.send(gateway, 'normal', 80);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     const texts = await server.readAll(STREAM);
     const expected = [...before.acknowledged, ...lost.acknowledged, ...after.acknowledged];
     expect(texts.toSorted()).toEqual(expected.toSorted());
     checkOrder(texts);
     expect(await server.events()).toEqual(expect.arrayContaining(['restored', 'forked']));
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 
   it('is told apart from its copy; neither loses or doubles a record', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const sensors = new Sensors('original');
     await sensors.send(gateway, 'normal', 50);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     await gateway.stop();
     gateway.copyTo(join(folder, 'copy'));
     await gateway.start(relay.url);
     await sensors.send(gateway, 'normal', 10);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     const copy = new GatewaySide(join(folder, 'copy'));
     await copy.start(relay.url);
     const copied = new Sensors('copy');
@@ -156,20 +152,18 @@ describe('a gateway whose disk is not what it was', () => {
     await copy.stop();
     await gateway.start(relay.url);
     await sensors.send(gateway, 'normal', 30);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     const texts = await server.readAll(STREAM);
     expect(texts.toSorted()).toEqual([...sensors.acknowledged, ...copied.acknowledged].toSorted());
     checkOrder(texts);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 });
 
 describe('a server that does not know the gateway', () => {
   it('because it lost everything: enrolled anew, the gateway sends all that it keeps', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const sensors = new Sensors('s');
     await sensors.send(gateway, 'normal', 40);
     await until(() => gateway.unsentRecords === 0);
@@ -180,18 +174,16 @@ describe('a server that does not know the gateway', () => {
     await until(() => gateway.linkState === 'offline GATEWAY_UNKNOWN');
     await gateway.stop();
     await gateway.start(relay.url, await server.enrolmentCode());
-    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    await delivered();
     const texts = await server.readAll(STREAM);
     expect(texts.toSorted()).toEqual(sensors.acknowledged.toSorted());
     checkOrder(texts);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 
   it('because it was removed: enrolled anew, it is the same gateway and doubles nothing', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const sensors = new Sensors('s');
     await sensors.send(gateway, 'normal', 40);
     await until(() => gateway.unsentRecords === 0);
@@ -200,18 +192,16 @@ describe('a server that does not know the gateway', () => {
     await until(() => gateway.linkState === 'offline GATEWAY_UNKNOWN');
     await gateway.stop();
     await gateway.start(relay.url, await server.enrolmentCode());
-    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    await delivered();
     expect(await server.readAll(STREAM)).toEqual(sensors.acknowledged);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 });
 
 describe('a copy that becomes a gateway of its own', () => {
   it('delivers what it kept; what the original has delivered stays as it is', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     const sensors = new Sensors('original');
     await sensors.send(gateway, 'normal', 50);
     await until(() => gateway.unsentRecords === 0);
@@ -227,14 +217,12 @@ describe('a copy that becomes a gateway of its own', () => {
     await copy.resetIdentity();
     await copy.start(relay.url, await server.enrolmentCode());
     await until(() => copy.unsentRecords === 0 && copy.linkState === 'online');
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     const texts = await server.readAll(STREAM);
     expect(texts.toSorted()).toEqual([...sensors.acknowledged, ...copied.acknowledged].toSorted());
     checkOrder(texts);
     await copy.stop();
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 });
 
@@ -242,7 +230,7 @@ describe('a log that is full', () => {
   it('keeps its cap, evicts the oldest and least urgent, and the server is told of the gap', async () => {
     const folder = newFolder();
     const capBytes = 4 * 1024 * 1024;
-    const { server, gateway, relay } = await openWorld(folder, capBytes);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder, capBytes);
     relay.cut();
     const filler = 'x'.repeat(1000);
     let sent = 0;
@@ -253,21 +241,19 @@ describe('a log that is full', () => {
     }
     expect(gateway.evictedRecords).toBeGreaterThan(1_000);
     relay.mend();
-    await until(() => gateway.linkState === 'online' && gateway.unsentRecords === 0);
+    await delivered();
     const evicted = gateway.evictedRecords;
     const texts = await server.readAll(STREAM);
     expect(texts.filter((text) => text === 'the alarm')).toHaveLength(1);
     const numbers = texts.filter((text) => text.startsWith('bulk')).map((text) => Number(text.split(' ')[1]));
     expect(numbers).toEqual(Array.from({ length: sent - evicted }, (_, index) => evicted + index));
     expect(await server.events()).toContain('gap');
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 
   it('frees what the server has first', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder, 4 * 1024 * 1024);
+    const { server, gateway, close } = await openWorld(folder, 4 * 1024 * 1024);
     const filler = 'x'.repeat(1000);
     for (let sent = 0; sent < 8_000; sent += 100) {
       const texts = Array.from({ length: 100 }, (_, index) => `alarm ${sent + index} ${filler}`);
@@ -278,16 +264,14 @@ describe('a log that is full', () => {
     expect(gateway.evictedRecords).toBe(0);
     expect(gateway.fileBytes).toBeLessThan(4 * 1024 * 1024);
     expect(await server.readAll(STREAM)).toHaveLength(8_000);
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 });
 
 describe('one part that fails', () => {
   it('a damaged block is left out and told as a gap; all others arrive', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder);
     relay.cut();
     await gateway.append(STREAM, 'normal', 'k', ['good 1']);
     await gateway.append(STREAM, 'normal', 'k', [`POISON${'y'.repeat(20_000)}`]);
@@ -297,27 +281,23 @@ describe('one part that fails', () => {
     await gateway.start(relay.url);
     relay.mend();
     await gateway.append(STREAM, 'bulk', 'b', ['good 3']);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     expect((await server.readAll(STREAM)).toSorted()).toEqual(['good 1', 'good 2', 'good 3']);
     expect(await server.events()).toContain('gap');
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 
   it('a stream that cannot be made holds up no other one', async () => {
     const folder = newFolder();
-    const { server, gateway, relay } = await openWorld(folder);
+    const { server, gateway, delivered, close } = await openWorld(folder);
     await gateway.append(STREAM, 'normal', 'k', ['first']);
-    await until(() => gateway.unsentRecords === 0 && gateway.linkState === 'online');
+    await delivered();
     await gateway.append('forbidden', 'alarm', 'k', ['refused']);
     await gateway.append(STREAM, 'normal', 'k', ['second']);
     await until(async () => (await server.readAll(STREAM)).length === 2);
     await until(() => gateway.unsentRecords === 1);
     expect(gateway.linkState).toBe('online');
     expect(await server.events()).toContain('refused');
-    await gateway.stop();
-    await server.stop();
-    await relay.close();
+    await close();
   });
 });

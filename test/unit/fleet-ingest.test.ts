@@ -2,9 +2,10 @@
 // store in memory, blocks made by hand.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
+import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
 import { StreamCatalog } from '../../server/kinesis/stream-catalog.ts';
 import { shardRef } from '../../server/kinesis/stream-row.ts';
-import { StreamIngest } from '../../server/stream-ingest.ts';
+import { STREAMS_MADE_MAX, StreamIngest } from '../../server/stream-ingest.ts';
 import { openMemoryStore } from '../../storage/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory-store.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
@@ -16,13 +17,17 @@ const tag = Buffer.from('tag');
 let store: MemoryStore;
 let catalog: StreamCatalog;
 let ingest: StreamIngest;
+let nowMs = 0;
+let quota = new LaneQuota(() => nowMs);
 
 async function open(limits = { shardsMax: 10, onDemandStreamsMax: 1 }): Promise<void> {
   catalog = await StreamCatalog.open(store, clock, account, limits);
-  ingest = new StreamIngest(catalog, store.log, nodeDigest);
+  ingest = new StreamIngest(catalog, store.log, nodeDigest, quota);
 }
 
 beforeEach(async () => {
+  nowMs = 0;
+  quota = new LaneQuota(() => nowMs);
   store = await openMemoryStore({ clock });
   await open();
 });
@@ -88,6 +93,51 @@ describe('a lane', () => {
   it('waits with a retryable error when no more shards may be made', async () => {
     await open({ shardsMax: 0, onDemandStreamsMax: 0 });
     await expect(ingest.openLane('telemetry', 'a')).rejects.toMatchObject({ code: 'BUSY', retryable: true });
+  });
+});
+
+describe('a gateway', () => {
+  const roomy = { shardsMax: 10_000, onDemandStreamsMax: 1 };
+  const busy = (text: string) => ({ code: 'BUSY', message: expect.stringContaining(text) as unknown });
+
+  it('makes so many streams and no more, also after a restart; what others made it may feed', async () => {
+    await open(roomy);
+    for (let n = 0; n < STREAMS_MADE_MAX; n += 1) await ingest.openLane(`s${n}`, 'gw-1/lane');
+    await expect(ingest.openLane('one-more', 'gw-1/lane')).rejects.toMatchObject(
+      busy('has made 256 streams'),
+    );
+    await ingest.openLane('s0', 'gw-1/other');
+    await ingest.openLane('of-another', 'gw-2/lane');
+    await ingest.openLane('of-another', 'gw-1/lane');
+    await open(roomy);
+    await expect(ingest.openLane('one-more', 'gw-1/lane')).rejects.toMatchObject(busy('gw-1'));
+    await catalog.delete('s0');
+    await ingest.openLane('one-more', 'gw-1/lane');
+  });
+
+  it('begins so many lanes within a day; what it has goes on', async () => {
+    const old = await ingest.openLane('telemetry', 'gw-1/old');
+    await old.append(block(1, 1), 1, offer(1, 1));
+    const early = await ingest.openLane('telemetry', 'gw-1/early');
+    for (let n = 1; n < NEW_LANES_MAX; n += 1) quota.add('gw-1');
+    // Opened while there was room, but others were faster.
+    await expect(early.append(block(1, 1), 1, offer(1, 1))).rejects.toMatchObject(busy('4096 lanes'));
+    await expect(ingest.openLane('telemetry', 'gw-1/new')).rejects.toMatchObject(busy('gw-1'));
+    await (await ingest.openLane('telemetry', 'gw-1/old')).append(block(2, 2), 1, offer(2, 2));
+    const others = await ingest.openLane('telemetry', 'gw-2/new');
+    await others.append(block(1, 1), 1, offer(1, 1));
+    nowMs += 24 * 3_600_000;
+    const late = await ingest.openLane('telemetry', 'gw-1/new');
+    await late.append(block(1, 1), 1, offer(1, 1));
+  });
+
+  it('is not charged for a lane that the disk did not take', async () => {
+    const lane = await ingest.openLane('telemetry', 'gw-1/a');
+    for (let n = 1; n < NEW_LANES_MAX; n += 1) quota.add('gw-1');
+    store.failNext('ENOSPC');
+    await expect(lane.append(block(1, 1), 1, offer(1, 1))).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+    await lane.append(block(1, 1), 1, offer(1, 1));
+    await lane.append(block(2, 2), 1, offer(2, 2));
   });
 });
 

@@ -179,7 +179,7 @@ describe('a session', () => {
     });
   });
 
-  it('shows its backlog, which ages when nothing is heard', async () => {
+  it('shows its backlog as reported, and older when it went offline since', async () => {
     const { grant } = await begin(token);
     grant.status({ records: 5, bytes: 500, oldestUnsentMs: 1_000, evictedRecords: 2 });
     nowMs += 4_000;
@@ -187,8 +187,16 @@ describe('a session', () => {
       programVersion: '1.2.3',
       lastSeenAtMs: nowMs - 4_000,
       lastBatchAtMs: null,
-      backlog: { records: 5, bytes: 500, oldestUnsentMs: 5_000, evictedRecords: 2 },
+      backlog: { records: 5, bytes: 500, oldestUnsentMs: 1_000, evictedRecords: 2 },
     });
+    grant.end();
+    expect(only().backlog).toMatchObject({ records: 5, oldestUnsentMs: 5_000 });
+    nowMs += 1_000;
+    expect(only().backlog.oldestUnsentMs).toBe(6_000);
+  });
+
+  it('tells when it sent records last', async () => {
+    const { grant } = await begin(token);
     grant.received(5, 500);
     expect(only()).toMatchObject({ lastBatchAtMs: nowMs, lastSeenAtMs: nowMs });
   });

@@ -118,6 +118,46 @@ describe('a packet that is not MQTT 3.1.1 ends its connection and nothing else',
   });
 });
 
+describe('a CONNECT of another version is told so, and its connection ends', () => {
+  const connect = (name: string, level: number, rest: number[]): Buffer => {
+    const body = Buffer.concat([text(name), Buffer.of(level, 2, 0, 0, ...rest)]);
+    return Buffer.concat([Buffer.of(0x10, body.length), body]);
+  };
+
+  it.each([
+    ['MQTT 5', connect('MQTT', 5, [0, 0, 1, 0x61])],
+    ['MQTT 5 with properties', connect('MQTT', 5, [5, 0x11, 0, 0, 0, 10, 0, 1, 0x61])],
+    ['level 6', connect('MQTT', 6, [0, 1, 0x61])],
+    ['level 0', connect('MQTT', 0, [0, 1, 0x61])],
+    ['level 127', connect('MQTT', 127, [0, 1, 0x61])],
+    ['level 3 under the name of 3.1.1', connect('MQTT', 3, [0, 1, 0x61])],
+    ['level 4 under the name of 3.1', connect('MQIsdp', 4, [0, 1, 0x61])],
+  ])('%s', async (_name, bytes) => {
+    rig = await openRig();
+    const raw = await rig.raw();
+    raw.send(bytes);
+    expect([await raw.next(), await raw.next()]).toEqual(['20020001', 'closed']);
+    await until(() => rig.metric('mqtt_refused_total', '{reason="protocol_version"}') === 1);
+    await expectAlive();
+  });
+
+  it('but 3.1 is taken', async () => {
+    rig = await openRig();
+    const raw = await rig.raw();
+    raw.send(connect('MQIsdp', 3, [0, 1, 0x61]));
+    expect(await raw.next()).toBe(CONNACK);
+  });
+
+  it('and the answer comes once, for the first packet only', async () => {
+    rig = await openRig();
+    const raw = await rig.raw();
+    raw.send(connectPacket());
+    expect(await raw.next()).toBe(CONNACK);
+    raw.send(connect('MQTT', 6, [0, 1, 0x61]));
+    expect(await raw.next()).toBe('closed');
+  });
+});
+
 it('survives packets of every kind with some bytes changed', async () => {
   rig = await openRig();
   let seed = 11;

@@ -1,10 +1,20 @@
 // Goal: what every program leans on says precisely what is wrong and loses nothing. Method: real files, real keys.
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadConfig } from '../../runtime/config.ts';
+import { openDataFolder } from '../../runtime/data-folder.ts';
 import { DisposeStack } from '../../runtime/dispose-stack.ts';
 import { openFileKey } from '../../runtime/key-provider.ts';
 import { openLog } from '../../runtime/log-writer.ts';
@@ -78,6 +88,18 @@ describe('file key', () => {
     expect(() => openFileKey(path).open(new Uint8Array(), 'a')).toThrow(refused);
   });
 
+  it('makes none beside the store that its key should open', () => {
+    const storeFile = join(folder, 'gateway.mdb');
+    const sealed = { storeFile, lastResort: 'start anew' };
+    openFileKey(join(folder, 'early.key'), sealed);
+    writeFileSync(storeFile, 'x');
+    openFileKey(join(folder, 'early.key'), sealed);
+    expect(() => openFileKey(join(folder, 'gateway.key'), sealed)).toThrow(
+      `gateway.key is missing from ${folder} (it opens the identity and secrets in gateway.mdb); restore it from its backup, or start anew`,
+    );
+    expect(existsSync(join(folder, 'gateway.key'))).toBe(false);
+  });
+
   it('refuses a key file of another size or that others may read, and leaves it alone', () => {
     const short = join(folder, 'short');
     writeFileSync(short, 'x', { mode: 0o600 });
@@ -85,6 +107,40 @@ describe('file key', () => {
     chmodSync(short, 0o644);
     expect(() => openFileKey(short)).toThrow(/chmod 600/);
     expect(readFileSync(short, 'utf8')).toBe('x');
+  });
+});
+
+describe('data folder', () => {
+  it('is made with all above it, for its owner alone, and may be there already', () => {
+    const path = join(folder, 'a/b');
+    expect(openDataFolder(path, 'server')).toEqual({
+      path,
+      storeFile: join(path, 'server.mdb'),
+      keyFile: join(path, 'server.key'),
+    });
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    expect(openDataFolder(path, 'gateway').keyFile).toBe(join(path, 'gateway.key'));
+  });
+
+  it('is refused with the reason and what to do', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const dangling = join(folder, 'dangling');
+    symlinkSync(join(folder, 'nowhere/x'), dangling);
+    const rows = [
+      [file, `${file} is not a folder`],
+      [join(file, 'x/y'), `${file} is not a folder`],
+      ['/dev/null/x', '/dev/null is not a folder'],
+      [dangling, 'leads nowhere'],
+      [join(folder, 'x'.repeat(300)), 'the name is too long'],
+    ];
+    if (process.platform === 'linux') rows.push(['/proc/nope/more', 'nothing can be made in /proc (ENOENT)']);
+    for (const [path = '', text = ''] of rows) {
+      const message = expect.stringMatching(/cannot be used: .*; choose another --data/) as unknown;
+      const refused = expect.objectContaining({ code: 'CONFIG_INVALID', message });
+      expect(() => openDataFolder(path, 'server'), path).toThrow(refused);
+      expect(() => openDataFolder(path, 'server'), path).toThrow(text);
+    }
   });
 });
 

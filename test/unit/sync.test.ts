@@ -79,6 +79,35 @@ describe('where a lane goes on', () => {
   });
 });
 
+describe('what a gateway says of itself', () => {
+  const status = (change: object): unknown => {
+    const whole = {
+      type: 'status',
+      backlogRecords: 1,
+      backlogBytes: 1,
+      oldestUnsentMs: 1,
+      evictedRecords: 0,
+    };
+    return gatewayMessage.safeParse({ ...whole, ...change }).data;
+  };
+
+  it('is bounded: ages are cut at ten years, counts are exact or refused', () => {
+    const tenYears = 10 * 365 * 24 * 3_600_000;
+    expect(status({ oldestUnsentMs: 1e300 })).toMatchObject({ oldestUnsentMs: tenYears });
+    expect(status({ oldestUnsentMs: null })).toMatchObject({ oldestUnsentMs: null });
+    expect(status({ backlogRecords: Number.MAX_SAFE_INTEGER })).toBeDefined();
+    const refused = [
+      { oldestUnsentMs: -1 },
+      { oldestUnsentMs: Infinity },
+      { oldestUnsentMs: Number.NaN },
+      { backlogRecords: 2 ** 53 },
+      { backlogBytes: 1.5 },
+      { evictedRecords: -1 },
+    ];
+    for (const change of refused) expect(status(change), JSON.stringify(change)).toBeUndefined();
+  });
+});
+
 describe('what the server remembers of a lane', () => {
   it('comes back as it was', () => {
     const many = runs(
