@@ -2,7 +2,8 @@
 import { hashKeyOf, parseHashKey } from '../../stream/hash-range.ts';
 import { isTributaryError } from '../../stream/errors.ts';
 import { recordBytes } from '../../stream/record.ts';
-import { formatSequenceNumber } from '../../stream/sequence-number.ts';
+import type { Position } from '../../stream/position.ts';
+import { sequenceNumbersOf } from '../../stream/sequence-number.ts';
 import { shardFor, shardIdOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
@@ -46,13 +47,24 @@ export async function putToShard(
       records.length,
       records.reduce((sum, one) => sum + recordBytes(one), 0),
     );
-    return positions.map((position) => ({
-      ShardId: shardIdOf(shard.index),
-      SequenceNumber: formatSequenceNumber(position, shard.index),
-    }));
+    return placed(positions, shard);
   } catch (error) {
     throw wireError(error, row, shard, context) ?? error;
   }
+}
+
+/** What is put together usually lies in one block, where only the index differs. */
+function placed(positions: readonly Position[], shard: Shard): Placed[] {
+  const ShardId = shardIdOf(shard.index);
+  let block = -1n;
+  let numberAt: (index: number) => string = String;
+  return positions.map((position) => {
+    if (position >> 16n !== block) {
+      block = position >> 16n;
+      numberAt = sequenceNumbersOf((block << 16n) as Position, shard.index);
+    }
+    return { ShardId, SequenceNumber: numberAt(Number(position & 0xffffn)) };
+  });
 }
 
 function wireError(
