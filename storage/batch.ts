@@ -1,6 +1,8 @@
 // What one commit changes. Decisions are taken one after the other against the disk and each other; a decision that
 // throws leaves nothing behind.
 import { assert } from '../stream/errors.ts';
+import { commitSize } from './commit-size.ts';
+import type { CommitSize } from './commit-size.ts';
 
 export interface Row {
   readonly key: Uint8Array;
@@ -19,13 +21,18 @@ export interface Table {
   remove(key: Uint8Array): Promise<boolean>;
   /** Removes the table itself; it must not be used again. */
   drop(): Promise<boolean>;
+  /** Pages its keys are in. */
+  treePages(): number;
 }
 
 /** What a decision may see and change. Sees the writes of the decisions before it. */
 export interface Batch {
   get(table: Table, key: Uint8Array): Uint8Array | undefined;
   put(table: Table, key: Uint8Array, value: Uint8Array): void;
-  del(table: Table, key: Uint8Array): void;
+  /** Puts records: the batch needs the room that is held back from those that only delete. */
+  append(table: Table, key: Uint8Array, value: Uint8Array): void;
+  /** `isNext`: nothing is between it and the key that was deleted before it. */
+  del(table: Table, key: Uint8Array, isNext?: boolean): void;
   drop(table: Table): void;
   /** Runs when the batch is durable, before anybody is told. */
   onDurable(effect: () => void): void;
@@ -43,6 +50,7 @@ interface Write {
   readonly table: Table;
   readonly key: Uint8Array;
   readonly value: Uint8Array | null;
+  readonly isNext: boolean;
 }
 
 export class OpenBatch implements Batch {
@@ -50,6 +58,7 @@ export class OpenBatch implements Batch {
   readonly #drops: Table[] = [];
   readonly #durable: (() => void)[] = [];
   readonly #failed: (() => void)[] = [];
+  #isGrowing = false;
   #staged = new Staged();
 
   /** The decision's writes and effects count only if it does not throw. */
@@ -57,6 +66,7 @@ export class OpenBatch implements Batch {
     this.#staged = new Staged();
     const result = decide(this);
     for (const write of this.#staged.writes) this.#keep(write);
+    this.#isGrowing ||= this.#staged.isGrowing;
     this.#drops.push(...this.#staged.drops);
     this.#durable.push(...this.#staged.durable);
     this.#failed.push(...this.#staged.failed);
@@ -71,11 +81,16 @@ export class OpenBatch implements Batch {
   }
 
   put(table: Table, key: Uint8Array, value: Uint8Array): void {
-    this.#stage({ table, key, value });
+    this.#stage({ table, key, value, isNext: false });
   }
 
-  del(table: Table, key: Uint8Array): void {
-    this.#stage({ table, key, value: null });
+  append(table: Table, key: Uint8Array, value: Uint8Array): void {
+    this.put(table, key, value);
+    this.#staged.isGrowing = true;
+  }
+
+  del(table: Table, key: Uint8Array, isNext = false): void {
+    this.#stage({ table, key, value: null, isNext });
   }
 
   drop(table: Table): void {
@@ -94,11 +109,10 @@ export class OpenBatch implements Batch {
     return this.#tables.size === 0 && this.#drops.length === 0;
   }
 
-  get bytes(): number {
-    let bytes = 0;
-    for (const table of this.#tables.values())
-      for (const { key, value } of table.values()) bytes += key.length + (value?.length ?? 0);
-    return bytes;
+  /** What it may take of the disk. */
+  get size(): CommitSize {
+    const tables = [...this.#tables].map(([table, writes]) => [table, writes.values()] as const);
+    return commitSize(tables, this.#drops.length, this.#isGrowing);
   }
 
   /** Hands every change to the engine, in one go: it is called inside a transaction. */
@@ -131,6 +145,7 @@ export class OpenBatch implements Batch {
 }
 
 class Staged {
+  isGrowing = false;
   readonly writes: Write[] = [];
   readonly drops: Table[] = [];
   readonly durable: (() => void)[] = [];

@@ -3,14 +3,15 @@
 import { AssertionFailure, TributaryError, isTributaryError } from '../stream/errors.ts';
 import { OpenBatch } from './batch.ts';
 import type { Decide } from './batch.ts';
+import type { CommitSize } from './commit-size.ts';
 
 export interface Engine {
   /**
    * Everything `write` puts, in one transaction; durable when it resolves. Rejects with STORAGE_FULL when nothing was
    * written and writing may go on once there is room, with any other error when the store must not be trusted again.
-   * `bytes`: how much it is, about.
+   * `size`: how much it is, at most.
    */
-  transact(write: () => readonly Promise<boolean>[], bytes: number): Promise<void>;
+  transact(write: () => readonly Promise<boolean>[], size: CommitSize): Promise<void>;
 }
 
 export interface CommitterOptions {
@@ -28,6 +29,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+interface Lazy {
+  readonly decide: Decide<void>;
+  readonly makesRoom: boolean;
+}
+
 export const COMMIT_MS_MAX = 30_000;
 export const LAZY_MS = 5_000;
 
@@ -35,12 +41,12 @@ export class Committer {
   readonly #engine: Engine;
   readonly #options: CommitterOptions;
   readonly #queue: Waiting[] = [];
-  #lazy: Decide<void>[] = [];
+  #lazy = new Map<unknown, Lazy>();
   #running: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopped: TributaryError | null = null;
-  /** What is lazy may be a trim, which makes room: on a full disk it is tried once without the writes that found none. */
-  #rescue: 'none' | 'due' | 'tried' = 'none';
+  /** What is lazy may make room: on a full disk it is tried once without everything that found none. */
+  #isRescueDue = false;
 
   constructor(engine: Engine, options: CommitterOptions = { commitMsMax: COMMIT_MS_MAX, lazyMs: LAZY_MS }) {
     this.#engine = engine;
@@ -50,6 +56,11 @@ export class Committer {
   /** Why nothing is accepted any more; null while all is well. */
   get stopped(): TributaryError | null {
     return this.#stopped;
+  }
+
+  /** Lazy changes that wait. */
+  get staged(): number {
+    return this.#lazy.size;
   }
 
   /**
@@ -71,22 +82,22 @@ export class Committer {
     });
   }
 
-  /** Rides in the next commit. Kept until a commit takes it. */
-  stage(decide: Decide<void>): void {
-    this.#lazy.push(decide);
+  /** Rides in the next commit. Kept until a commit takes it, or another one for the same key takes its place. */
+  stage(key: unknown, decide: Decide<void>, makesRoom = false): void {
+    this.#lazy.set(key, { decide, makesRoom });
     this.#arm();
   }
 
   /** Commits what waits, then refuses everything. Never throws: what could not be committed was lazy or was refused. */
   async close(): Promise<void> {
-    if (this.#lazy.length > 0) await this.submit(() => undefined).catch(isRefused);
+    if (this.#lazy.size > 0) await this.submit(() => undefined).catch(isRefused);
     this.#stopped ??= new TributaryError('STORAGE_CLOSED', 'the store is closed');
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running;
   }
 
   #arm(): void {
-    if (this.#stopped !== null || this.#lazy.length === 0) return;
+    if (this.#stopped !== null || this.#lazy.size === 0) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       // A failure keeps the lazy changes and is seen by the next writer.
@@ -97,42 +108,45 @@ export class Committer {
   async #run(): Promise<void> {
     // What is submitted in one turn of the event loop shares a commit.
     await Promise.resolve();
-    while (this.#queue.length > 0 || this.#rescue === 'due') await this.#commit(this.#takeWaiting());
+    while (this.#queue.length > 0 || this.#isRescueDue) {
+      const isRescue = this.#isRescueDue;
+      this.#isRescueDue = false;
+      await this.#commit(isRescue ? [] : this.#queue.splice(0), isRescue);
+    }
     this.#running = null;
+    this.#arm();
   }
 
-  #takeWaiting(): readonly Waiting[] {
-    if (this.#rescue !== 'due') return this.#queue.splice(0);
-    this.#rescue = 'tried';
-    return [];
-  }
-
-  async #commit(waiting: readonly Waiting[]): Promise<void> {
-    const lazy = this.#lazy;
-    this.#lazy = [];
+  async #commit(waiting: readonly Waiting[], isRescue: boolean): Promise<void> {
+    const lazy = this.#takeLazy(isRescue);
     const batch = new OpenBatch();
     try {
       for (const one of waiting) one.decide(batch);
-      for (const decide of lazy) batch.decide(decide);
-      if (!batch.isEmpty) await this.#inTime(this.#engine.transact(() => batch.write(), batch.bytes));
+      for (const { decide } of lazy.values()) batch.decide(decide);
+      if (!batch.isEmpty) await this.#inTime(this.#engine.transact(() => batch.write(), batch.size));
     } catch (error) {
       batch.failed();
-      this.#lazy = [...lazy, ...this.#lazy];
-      this.#refuse(waiting, error);
+      // What was staged meanwhile for the same key is newer.
+      this.#lazy = new Map([...lazy, ...this.#lazy]);
+      this.#refuse(waiting, error, isRescue);
       return;
     }
-    this.#rescue = 'none';
     batch.durable();
     for (const one of waiting) one.settle();
   }
 
-  #refuse(waiting: readonly Waiting[], cause: unknown): void {
+  #takeLazy(isRescue: boolean): ReadonlyMap<unknown, Lazy> {
+    const lazy = [...this.#lazy];
+    this.#lazy = new Map(lazy.filter(([, { makesRoom }]) => isRescue && !makesRoom));
+    return new Map(lazy.filter(([, { makesRoom }]) => !isRescue || makesRoom));
+  }
+
+  #refuse(waiting: readonly Waiting[], cause: unknown, isRescue: boolean): void {
     if (cause instanceof AssertionFailure) throw cause;
     const error = failure(cause);
     for (const one of waiting) one.reject(error);
     if (error.code === 'STORAGE_FULL') {
-      if (this.#rescue === 'none') this.#rescue = 'due';
-      else this.#arm();
+      this.#isRescueDue = !isRescue && [...this.#lazy.values()].some(({ makesRoom }) => makesRoom);
       return;
     }
     this.#stopped ??= error;

@@ -5,13 +5,20 @@ import * as lmdb from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Table } from './batch.ts';
+import { PAGE_BYTES, SMALL_COMMIT } from './commit-size.ts';
+import type { CommitSize } from './commit-size.ts';
 import type { Engine } from './committer.ts';
-import { rootCause, storageError } from './storage-error.ts';
+import { DiskRoom, FREEING_HEADROOM_BYTES, OPENING_HEADROOM_BYTES } from './disk-room.ts';
+import type { FilePages } from './disk-room.ts';
+import { damagedStore, rootCause, storageError } from './storage-error.ts';
 
-/** LMDB pages of 4 KiB whatever the kernel's page size is: larger ones wear a card 2.4 times as much. */
-const PAGE_BYTES = 4096;
 /** One for each shard of the layout `perShard`, and the store's own. */
 export const TABLES_MAX = 1_024;
+/** MDB_DBS_FULL. */
+const DBS_FULL = -30_791;
+/** Behind them the pages of tables begin. */
+const META_PAGES = 2;
+const FIRST_KEY = Buffer.of(0);
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 /** The library exports it without a type: a condition that holds when the key is there. */
 const { IF_EXISTS } = lmdb as unknown as { readonly IF_EXISTS: number };
@@ -20,17 +27,18 @@ type Db = Database<Buffer, Buffer>;
 
 export class LmdbEngine implements Engine {
   readonly #path: string;
+  readonly #room: DiskRoom;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #open = new Map<string, { readonly database: Db; readonly table: Table }>();
   #ownerKey: Buffer | null = null;
   #owners: Db | null = null;
-  /** By the transaction under way. */
-  #hasDropped = false;
   #isWedged = false;
   #isClosed = false;
 
   constructor(path: string) {
     this.#path = path;
+    this.#room = new DiskRoom(path);
+    this.#room.require(OPENING_HEADROOM_BYTES);
     this.#root = lmdb.open<Buffer, Buffer>({
       path,
       noSubdir: true,
@@ -48,18 +56,32 @@ export class LmdbEngine implements Engine {
 
   /**
    * Opens or makes a table (once), in a synchronous transaction: never while a commit is under way, half of which it would
-   * commit. `isAppended`: keys are only ever put in ascending order.
+   * commit. `isAppended`: keys are only ever put in ascending order. Throws BUSY when there are too many.
    */
   table(name: string, isAppended = false): Table {
     const open = this.#open.get(name);
     if (open !== undefined) return open.table;
-    const database = this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
-    const table = tableOn(database, isAppended, () => {
-      this.#open.delete(name);
-      this.#hasDropped = true;
-    });
+    if (!this.hasTable(name)) this.#room.require(FREEING_HEADROOM_BYTES);
+    const database = this.#openTable(name);
+    const table = tableOn(database, this.#path, isAppended, () => this.#open.delete(name));
     this.#open.set(name, { database, table });
     return table;
+  }
+
+  hasTable(name: string): boolean {
+    return this.#root.doesExist(nameKey(name));
+  }
+
+  /** Rows of an open table as the file's own books have it, whether they can be reached or not. */
+  entryCount(name: string): number {
+    const stats = this.#open.get(name)?.database.getStats() as TreeStats | undefined;
+    return stats?.entryCount ?? 0;
+  }
+
+  /** Tables that are listed, and tables the file's own books know of. */
+  tableCounts(): { readonly listed: number; readonly booked: number } {
+    const listed = this.#root.getKeysCount({ start: FIRST_KEY });
+    return { listed, booked: (this.#root.getStats() as TreeStats).entryCount };
   }
 
   /** From now on a transaction is carried out only while `key` is in the table of that name. */
@@ -73,17 +95,24 @@ export class LmdbEngine implements Engine {
     return this.#root.transactionSync(work);
   }
 
-  async transact(write: () => readonly Promise<boolean>[], bytes: number): Promise<void> {
+  async transact(write: () => readonly Promise<boolean>[], size: CommitSize): Promise<void> {
+    if (!(await this.#hasRoom(size))) throw this.#room.full();
     try {
-      await this.#transactOnce(write, bytes);
+      await this.#transactOnce(write, size.bytes);
     } catch (error) {
-      if (!isTributaryError(error, 'STORAGE_FULL') || !(await this.#freeDeletedPages())) throw error;
-      await this.#transactOnce(write, bytes);
+      if (isTributaryError(error, 'STORAGE_FULL')) this.#room.metEnd();
+      throw error;
     }
   }
 
+  async #hasRoom(size: CommitSize): Promise<boolean> {
+    const pages = (): FilePages => this.#pages();
+    const answer = this.#room.ask(size, pages);
+    if (answer !== 'after-pause') return answer === 'yes';
+    return (await this.#pause()) && this.#room.ask(size, pages) === 'yes';
+  }
+
   async #transactOnce(write: () => readonly Promise<boolean>[], bytes: number): Promise<void> {
-    this.#hasDropped = false;
     let taken: readonly Promise<boolean>[] = [];
     const isOwner = this.#inOneTransaction(() => {
       taken = write();
@@ -116,6 +145,12 @@ export class LmdbEngine implements Engine {
     return [...databases, root, free].reduce((sum, stats) => sum + PAGE_BYTES * pagesOf(stats), 0);
   }
 
+  #pages(): FilePages {
+    const { lastPageNumber } = this.#root.getStats() as RootStats;
+    const used = META_PAGES + this.liveBytes() / PAGE_BYTES;
+    return { used, free: lastPageNumber + 1 - used };
+  }
+
   /** A commit that never ended would keep it waiting for ever: then the process has to end instead. */
   async close(): Promise<void> {
     if (this.#isWedged || this.#isClosed) return;
@@ -129,6 +164,7 @@ export class LmdbEngine implements Engine {
     const key = this.#ownerKey;
     if (key === null) return;
     try {
+      this.#room.require(OPENING_HEADROOM_BYTES);
       this.alone(() => void this.#owners?.remove(key));
     } catch {
       // Nothing depends on it: whoever opens the store looks whether the owner is alive.
@@ -137,19 +173,24 @@ export class LmdbEngine implements Engine {
 
   /**
    * Pages that a commit freed may be used by the second commit behind it only. On a full disk that one would never come:
-   * the next one needs room. So a commit that needs none is put between. Says whether it is worth trying again; it is not
-   * when the failed commit dropped a table, whose handle is gone.
+   * the next one needs room. So a commit that needs next to none is put between. False: it could not be.
    */
-  async #freeDeletedPages(): Promise<boolean> {
+  async #pause(): Promise<boolean> {
     const [owners, key] = [this.#owners, this.#ownerKey];
     const value = key === null ? undefined : owners?.get(key);
-    if (owners === null || key === null || value === undefined || this.#hasDropped) return false;
+    if (owners === null || key === null || value === undefined) return false;
+    if (this.#room.ask(SMALL_COMMIT, () => this.#pages()) !== 'yes') return false;
+    await this.#transactOnce(() => [owners.put(key, value)], value.length);
+    return true;
+  }
+
+  #openTable(name: string): Db {
     try {
-      await this.#transactOnce(() => [owners.put(key, value)], value.length);
-      return true;
-    } catch (error) {
-      if (isTributaryError(error, 'STORAGE_FULL')) return false;
-      throw error;
+      return this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
+    } catch (cause) {
+      if (!isTableLimit(cause)) throw damagedStore(this.#path, textOf(cause), cause);
+      const text = `${this.#path} has as many tables as it can have open, ${TABLES_MAX}: no shard more; remove streams or use fewer`;
+      throw new TributaryError('BUSY', text, { cause });
     }
   }
 
@@ -160,12 +201,14 @@ export class LmdbEngine implements Engine {
 }
 
 interface TreeStats {
+  readonly entryCount: number;
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
 }
 
 interface RootStats {
+  readonly lastPageNumber: number;
   readonly root: TreeStats;
   readonly free: TreeStats;
 }
@@ -178,20 +221,48 @@ function pagesOf(stats: TreeStats): number {
 type Put = (key: Buffer, value: Buffer, options: { readonly append: boolean }) => Promise<boolean>;
 
 /** With binary encoding the library copies out of its map at every read, so that what is returned stays as it is. */
-function tableOn(database: Db, isAppended: boolean, onDropped: () => void): Table {
+function tableOn(database: Db, path: string, isAppended: boolean, onDropped: () => void): Table {
   const put = database.put.bind(database) as Put;
   const options = { append: isAppended };
   return {
-    get: (key) => database.get(bufferOf(key)),
+    get: (key) => reading(path, () => database.get(bufferOf(key))),
     put: (key, value) => put(bufferOf(key), bufferOf(value), options),
     remove: (key) => database.remove(bufferOf(key)),
-    range: (start, limit) => [...database.getRange({ start: bufferOf(start), limit, snapshot: false })],
-    keys: (start, limit) => [...database.getKeys({ start: bufferOf(start), limit, snapshot: false })],
+    range: (start, limit) =>
+      reading(path, () => [...database.getRange({ start: bufferOf(start), limit, snapshot: false })]),
+    keys: (start, limit) =>
+      reading(path, () => [...database.getKeys({ start: bufferOf(start), limit, snapshot: false })]),
+    treePages: () => {
+      const { treeBranchPageCount, treeLeafPageCount } = database.getStats() as TreeStats;
+      return treeBranchPageCount + treeLeafPageCount;
+    },
     drop: () => {
       onDropped();
       return database.drop() as unknown as Promise<boolean>;
     },
   };
+}
+
+/** What the library says of a damaged page names neither the file nor what to do. */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw damagedStore(path, textOf(cause), cause);
+  }
+}
+
+function isTableLimit(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === DBS_FULL;
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** The library ends the names of tables with a NUL. */
+function nameKey(name: string): Buffer {
+  return Buffer.from(`${name}\0`);
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -44,7 +44,7 @@ export class LmdbMeta implements Meta {
     this.#checkOpen();
     if (value !== null) checkValue(key, value);
     const lazy = this.#lazy.set(key, value === null ? null : Uint8Array.from(value));
-    this.#committer.stage((batch) => {
+    this.#committer.stage(key, (batch) => {
       // Only the newest is written, and not over what was durably written behind it.
       if (this.#lazy.get(key) !== lazy || lazy.isVoid) return;
       if (lazy.value !== null || batch.get(this.#table, storedKey(key)) !== undefined)

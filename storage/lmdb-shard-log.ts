@@ -28,7 +28,7 @@ import type { LmdbMeta } from './lmdb-meta.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, noKey, shardKey } from './shard-keys.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
-import type { LogTables, Shard } from './shard-registry.ts';
+import type { LogCensus, LogTables, Shard } from './shard-registry.ts';
 import { newShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
 import { CLOCK_CONFIRM_MS, RetentionClock } from './retention-clock.ts';
@@ -49,6 +49,7 @@ export class LmdbShardLog implements ShardLog {
   #retention: RetentionClock;
   readonly #shards: ShardRegistry;
   readonly #purge: ShardPurge;
+  #dropped: readonly number[] = [];
 
   constructor(
     committer: Committer,
@@ -68,11 +69,21 @@ export class LmdbShardLog implements ShardLog {
   }
 
   load(): void {
-    void this.#purge.purgeDropped(this.#shards.load());
+    this.#dropped = this.#shards.load();
     const arrivals = [...this.#shards.all()].map((shard) => shard.visible.lastArrivalMs ?? -Infinity);
     const newestMs = arrivals.reduce((newest, arrivalMs) => Math.max(newest, arrivalMs), -Infinity);
     const trustedMs = newestMs === -Infinity ? this.#clock.wallMs() : newestMs;
     this.#retention = new RetentionClock(this.#clock, trustedMs, this.#clockConfirmMs);
+  }
+
+  /** How much was found when it was loaded. Called before anything is written. */
+  census(): LogCensus {
+    return this.#shards.census(this.#dropped);
+  }
+
+  /** Takes up what a crash left behind. */
+  resume(): void {
+    void this.#purge.purgeDropped(this.#dropped);
   }
 
   /** Frees what expired in shards nobody writes to. */
@@ -250,7 +261,7 @@ export class LmdbShardLog implements ShardLog {
       input.block,
       input.note,
     );
-    batch.put(shard.blocks.table, blockKey(row.no, row.next), stored);
+    batch.append(shard.blocks.table, blockKey(row.no, row.next), stored);
     if (input.lane !== undefined) {
       const position = toPosition(row.epoch, row.next, input.recordCount - 1);
       batch.put(

@@ -1,14 +1,16 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
 import { setInterval } from 'node:timers';
-import { TributaryError } from '../stream/errors.ts';
+import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Clock, Store } from '../stream/ports.ts';
 import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
 import type { Table } from './batch.ts';
 import { LmdbEngine } from './lmdb-engine.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
 import { LmdbShardLog } from './lmdb-shard-log.ts';
-import type { LogTables } from './shard-registry.ts';
+import type { LogCensus, LogTables } from './shard-registry.ts';
+import { damagedStore } from './storage-error.ts';
 import { claimStore } from './store-owner.ts';
+import { probeStore, rememberClosed } from './store-probe.ts';
 
 /**
  * `shared`: all blocks in one table, for many shards. `perShard`: a table for each, only ever appended to, which writes
@@ -39,9 +41,13 @@ export interface StoreFormat {
   readonly layout: LmdbLayout;
 }
 
-/** Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout. */
+/**
+ * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout, STORAGE_FAILED
+ * when it is damaged, STORAGE_FULL when the disk has no room for even the row that says who has it open.
+ */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
-  const engine = new LmdbEngine(options.path);
+  await probeStore(options.path);
+  const engine = openEngine(options.path);
   const committer = new Committer(engine, {
     commitMsMax: options.commitMsMax ?? COMMIT_MS_MAX,
     lazyMs: options.lazyMs ?? LAZY_MS,
@@ -50,12 +56,27 @@ export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
     return openParts(engine, committer, options);
   } catch (error) {
     await engine.close();
-    throw error;
+    throw startError(options.path, error);
   }
+}
+
+function openEngine(path: string): LmdbEngine {
+  try {
+    return new LmdbEngine(path);
+  } catch (error) {
+    throw startError(path, error);
+  }
+}
+
+/** What is broken in a file shows in many ways, none of which is this program's bug. */
+function startError(path: string, error: unknown): TributaryError {
+  if (isTributaryError(error)) return error;
+  return damagedStore(path, error instanceof Error ? error.message : String(error), error);
 }
 
 function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOptions): Store {
   const { path, clock, layout = 'shared' } = options;
+  checkTables(engine, path);
   const system = engine.table('system');
   const owner = engine.alone(() => {
     checkFormat(system, path, layout);
@@ -65,6 +86,8 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
   log.load();
+  checkCounts(engine, path, log.census(), layout);
+  log.resume();
   const sweeps = setInterval(() => {
     if (committer.stopped === null) log.sweep();
   }, options.sweepMs ?? SWEEP_MS).unref();
@@ -78,6 +101,7 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
       meta.close();
       await committer.close();
       await engine.close();
+      rememberClosed(path);
     },
   };
 }
@@ -93,6 +117,33 @@ function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {
   }
   const blocks = engine.table('log');
   return { ...tables, isPerShard: false, blocksOf: () => blocks };
+}
+
+/** A table that the books know and nobody finds would be made anew, empty. */
+function checkTables(engine: LmdbEngine, path: string): void {
+  const { listed, booked } = engine.tableCounts();
+  if (listed !== booked) throw damagedStore(path, `it has ${booked} tables, ${listed} can be found`);
+}
+
+/** Before any position is given out: what was found is all there is, or positions and ordinals would be given twice. */
+function checkCounts(engine: LmdbEngine, path: string, census: LogCensus, layout: LmdbLayout): void {
+  const counts = [
+    ['shards', census.shards],
+    ['lanes', census.lanes],
+    ['dropped', census.dropped],
+  ] as const;
+  const blocks: readonly (readonly [string, number])[] =
+    layout === 'shared'
+      ? [['log', [...census.blocks.values()].reduce((sum, count) => sum + count, census.droppedBlocks)]]
+      : [...census.blocks].map(([no, count]) => [`log/${no}`, count]);
+  for (const [table, found] of [...counts, ...blocks]) {
+    const booked = engine.entryCount(table);
+    if (booked === found) continue;
+    throw damagedStore(
+      path,
+      `the table ${table} has ${booked} rows by the file's own books, ${found} can be reached`,
+    );
+  }
 }
 
 function checkFormat(system: Table, path: string, layout: LmdbLayout): void {

@@ -1,6 +1,6 @@
 // Reading the blocks of one shard by what its row says of them. Arrival times and counts are in the envelopes, so every
 // search is a halving; the row comes in from outside, because readers and writers see different versions of it.
-import { TributaryError } from '../stream/errors.ts';
+import { TributaryError, assert } from '../stream/errors.ts';
 import { AFTER_BLOCK_INDEX, positionParts, toPosition } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type { BlockPage, StoredBlock } from '../stream/ports.ts';
@@ -110,6 +110,7 @@ export class ShardBlocks {
     const next = firstWhere(row.next, COMMIT_MAX, (commit) => this.#stored(commit) === undefined);
     if (next === row.next) return row;
     const newest = this.#envelope(next - 1n);
+    if (next - 1n > row.oldest) this.#checkNewest(newest, next - 2n);
     return {
       ...row,
       next,
@@ -118,6 +119,16 @@ export class ShardBlocks {
       cumulativeRecords: newest.cumulativeRecords,
       cumulativeBytes: newest.cumulativeBytes,
     };
+  }
+
+  /** Ordinals go on from it: it must continue what was before, unless that is damaged itself. */
+  #checkNewest(newest: ReadEnvelope, commitBefore: bigint): void {
+    const before = tryEnvelope(this.#present(commitBefore));
+    const continues =
+      before === null ||
+      (newest.cumulativeRecords === before.cumulativeRecords + newest.recordCount &&
+        newest.cumulativeBytes === before.cumulativeBytes + newest.blockBytes);
+    assert(continues, `block ${commitBefore + 1n} of shard number ${this.#no} does not continue its counts`);
   }
 
   #oldestEnvelope(commit: bigint): ReadEnvelope {
@@ -144,6 +155,14 @@ export class ShardBlocks {
 
   #stored(commit: bigint): Uint8Array | undefined {
     return this.table.get(blockKey(this.#no, commit));
+  }
+}
+
+function tryEnvelope(stored: Uint8Array): ReadEnvelope | null {
+  try {
+    return readEnvelope(stored);
+  } catch {
+    return null;
   }
 }
 

@@ -32,7 +32,7 @@ export class ShardPurge {
     const oldest = limit < first ? limit : first;
     if (first === row.first && oldest === row.oldest) return;
     for (let commit = row.oldest; commit < oldest; commit += 1n)
-      batch.del(shard.blocks.table, blockKey(row.no, commit));
+      batch.del(shard.blocks.table, blockKey(row.no, commit), commit > row.oldest);
     this.#shards.decide(batch, shard, { ...row, first, oldest, segments: segmentsFrom(row.segments, first) });
     this.#shards.writeRow(batch, shard);
     if (oldest < first) batch.onDurable(() => this.stageHead(shard, first));
@@ -40,9 +40,12 @@ export class ShardPurge {
 
   /** Deletes the head with the next commits. */
   stageHead(shard: Shard, to: bigint): void {
-    this.#committer.stage((batch) => {
-      if (!shard.isDropped) this.dropHead(batch, shard, to);
-    });
+    // It takes the place of what is staged for the shard, which may go further; readers have seen how far.
+    const furthest = to > shard.visible.first ? to : shard.visible.first;
+    const decide = (batch: Batch): void => {
+      if (!shard.isDropped) this.dropHead(batch, shard, furthest);
+    };
+    this.#committer.stage(shard, decide, true);
   }
 
   /** What expired in shards nobody writes to. */
@@ -74,7 +77,7 @@ export class ShardPurge {
         const lanes = this.#tables.lanes
           .keys(noKey(no), BLOCKS_PER_COMMIT_MAX)
           .filter((key) => noOf(key) === no);
-        for (const key of lanes) batch.del(this.#tables.lanes, key);
+        for (const [index, key] of lanes.entries()) batch.del(this.#tables.lanes, key, index > 0);
         const isEmpty = this.#deleteBlocks(batch, no) && lanes.length < BLOCKS_PER_COMMIT_MAX;
         if (isEmpty) batch.del(this.#tables.dropped, noKey(no));
         return isEmpty;
@@ -90,7 +93,7 @@ export class ShardPurge {
       return true;
     }
     const keys = blocks.keys(noKey(no), BLOCKS_PER_COMMIT_MAX).filter((key) => noOf(key) === no);
-    for (const key of keys) batch.del(blocks, key);
+    for (const [index, key] of keys.entries()) batch.del(blocks, key, index > 0);
     return keys.length < BLOCKS_PER_COMMIT_MAX;
   }
 }

@@ -31,6 +31,17 @@ export interface Shard {
   isDropped: boolean;
 }
 
+/** How many rows can be reached. */
+export interface LogCensus {
+  readonly shards: number;
+  readonly lanes: number;
+  readonly dropped: number;
+  /** By shard number. */
+  readonly blocks: ReadonlyMap<number, number>;
+  /** In the table that all shards share. */
+  readonly droppedBlocks: number;
+}
+
 const ROWS_PER_READ = 1_000;
 
 export class ShardRegistry {
@@ -56,6 +67,21 @@ export class ShardRegistry {
     const dropped = [...allRows(this.#tables.dropped)].map(({ key }) => noOf(key));
     this.#nextNo = Math.max(this.#nextNo, ...dropped.map((no) => no + 1));
     return dropped;
+  }
+
+  census(dropped: readonly number[]): LogCensus {
+    const shards = this.all();
+    const { isPerShard, lanes } = this.#tables;
+    const droppedBlocks = isPerShard
+      ? 0
+      : dropped.reduce((sum, no) => sum + countOf(this.#tables.blocksOf(no), no), 0);
+    return {
+      shards: shards.length,
+      lanes: [...allKeys(lanes)].length,
+      dropped: dropped.length,
+      blocks: new Map(shards.map(({ decided: { no, next, oldest } }) => [no, Number(next - oldest)])),
+      droppedBlocks,
+    };
   }
 
   /** A number no shard of this store has, dropped ones included. */
@@ -160,4 +186,24 @@ function* allRows(table: Table, from: Uint8Array = Buffer.of(0)): Generator<Row>
     if (last === undefined || rows.length < ROWS_PER_READ) return;
     start = Buffer.concat([last.key, Buffer.of(0)]);
   }
+}
+
+function* allKeys(table: Table, from: Uint8Array = Buffer.of(0)): Generator<Uint8Array> {
+  let start = from;
+  for (;;) {
+    const keys = table.keys(start, ROWS_PER_READ);
+    yield* keys;
+    const last = keys.at(-1);
+    if (last === undefined || keys.length < ROWS_PER_READ) return;
+    start = Buffer.concat([last, Buffer.of(0)]);
+  }
+}
+
+function countOf(blocks: Table, no: number): number {
+  let count = 0;
+  for (const key of allKeys(blocks, noKey(no))) {
+    if (noOf(key) !== no) break;
+    count += 1;
+  }
+  return count;
 }

@@ -1,5 +1,6 @@
 // What the embedded engine's errors mean for whoever writes: no room (go on when there is some) or a failed disk (stop).
 import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 
 /** ENOSPC, EFBIG, EDQUOT, and the engine's own "the map is full". */
@@ -25,6 +26,15 @@ export function storageError(cause: unknown, folder: string, bytes: number): Tri
     'STORAGE_FAILED',
     `the disk of ${folder} failed: nothing more is acknowledged; restart to recover`,
     { cause },
+  );
+}
+
+/** What the file holds cannot be read, or does not add up. */
+export function damagedStore(path: string, what: string, cause?: unknown): TributaryError {
+  return new TributaryError(
+    'STORAGE_FAILED',
+    `${path} is damaged: ${what}; nothing was changed, run \`tributary log verify ${dirname(path)}\``,
+    cause === undefined ? {} : { cause },
   );
 }
 

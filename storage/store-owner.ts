@@ -1,7 +1,7 @@
 // One process owns a store: what it decides in memory would be wrong if another one wrote. Every transaction asks for the
 // owner's key; whoever opens the store replaces it, and is refused while the owner of before is alive.
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { TributaryError } from '../stream/errors.ts';
 import type { Table } from './batch.ts';
 
@@ -13,6 +13,8 @@ interface Owner {
   readonly pid: number;
   /** Tells a process from a later one with the same id; null where the system does not say. */
   readonly startedAt: string | null;
+  /** The file it opened: in a copy of the file the row means nothing. Absent in rows of earlier versions. */
+  readonly file?: string;
 }
 
 /**
@@ -23,9 +25,13 @@ export function claimStore(system: Table, path: string): Buffer {
   const rows = system
     .range(Buffer.from(PREFIX), OWNERS_MAX)
     .filter(({ key }) => Buffer.from(key).toString().startsWith(PREFIX));
-  for (const { value } of rows) refuseAlive(JSON.parse(Buffer.from(value).toString()) as Owner, path);
+  const file = fileOf(path);
+  for (const { value } of rows) {
+    const owner = JSON.parse(Buffer.from(value).toString()) as Owner;
+    if (owner.file === undefined || owner.file === file) refuseAlive(owner, path);
+  }
   for (const { key } of rows) void system.remove(key);
-  const owner: Owner = { pid: process.pid, startedAt: startOf(process.pid) };
+  const owner: Owner = { pid: process.pid, startedAt: startOf(process.pid), file };
   const key = Buffer.from(PREFIX + randomUUID());
   void system.put(key, Buffer.from(JSON.stringify(owner)));
   return key;
@@ -35,6 +41,12 @@ function refuseAlive(owner: Owner, path: string): void {
   if (owner.pid === process.pid || owner.startedAt === null) return;
   if (startOf(owner.pid) !== owner.startedAt) return;
   throw new TributaryError('BUSY', `process ${owner.pid} has ${path} open; stop it first`);
+}
+
+/** Device and inode, which a copy does not share. */
+function fileOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true });
+  return `${dev}:${ino}`;
 }
 
 /** Boot and start time of a process, null when there is none or the system is not Linux. */

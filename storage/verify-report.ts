@@ -12,6 +12,8 @@ export type DamageKind =
   | 'format'
   | 'shard-row'
   | 'lane-row'
+  | 'free-list'
+  | 'rows-missing'
   | 'block-missing'
   | 'block-damaged'
   | 'counts'

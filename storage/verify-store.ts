@@ -1,27 +1,30 @@
-// Checks one store file, in this process: opens it read-only, walks every shard, decodes every block. A damaged file may
-// end the process with a signal, so it is called in a child only; verify.ts does that.
+// Checks one store file, in this process: opens it read-only and compares what can be reached with what the file's own
+// books say is there, because the library passes over a damaged page in silence. A damaged file may end the process with
+// a signal, so it is called in a child only; verify-process.ts does that.
 import { setImmediate } from 'node:timers/promises';
 import { open } from 'lmdb';
-import type { Database, RootDatabase, Transaction } from 'lmdb';
-import { decodeBlock, checkBlock } from '../stream/block.ts';
+import type { RootDatabase, Transaction } from 'lmdb';
 import type { Digest } from '../stream/ports.ts';
+import { TABLES_MAX } from './lmdb-engine.ts';
 import { FORMAT_KEY, FORMAT_VERSION } from './lmdb-store.ts';
 import type { StoreFormat } from './lmdb-store.ts';
-import { TABLES_MAX } from './lmdb-engine.ts';
-import { blockKey, commitOf, decodeLane, noKey, noOf, refOf } from './shard-keys.ts';
+import { decodeEntry } from './meta-entry.ts';
+import { decodeLane, noKey, noOf, refOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
-import { readEnvelope, unwrapBlock } from './stored-block.ts';
-import type { ReadEnvelope } from './stored-block.ts';
 import { ReportBuilder } from './verify-report.ts';
 import type { VerifyReport } from './verify-report.ts';
+import { BlockWalk } from './verify-blocks.ts';
+import type { Db } from './verify-blocks.ts';
+
+/** `ends`: of a shard's blocks only the oldest and the newest, and how many there are. */
+export type VerifyDepth = 'whole' | 'ends';
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const START_KEY = Buffer.of(0);
+const ROW_TABLES = ['system', 'shards', 'lanes', 'dropped', 'meta'] as const;
 
-type Db = Database<Buffer, Buffer>;
-
-export async function verifyStore(path: string, digest: Digest): Promise<VerifyReport> {
+export async function verifyStore(path: string, digest: Digest, depth: VerifyDepth): Promise<VerifyReport> {
   const report = new ReportBuilder();
   try {
     const root = open<Buffer, Buffer>({
@@ -31,7 +34,7 @@ export async function verifyStore(path: string, digest: Digest): Promise<VerifyR
       maxDbs: TABLES_MAX,
       ...BINARY,
     });
-    await new StoreWalk(root, digest, report).walk();
+    await new StoreWalk(root, digest, report, depth).walk();
     await root.close();
   } catch (error) {
     report.damage('unreadable', null, `${path} cannot be read: ${textOf(error)}`);
@@ -41,43 +44,65 @@ export async function verifyStore(path: string, digest: Digest): Promise<VerifyR
 
 class StoreWalk {
   readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #digest: Digest;
   readonly #report: ReportBuilder;
+  readonly #blocks: BlockWalk;
+  readonly #depth: VerifyDepth;
 
-  constructor(root: RootDatabase<Buffer, Buffer>, digest: Digest, report: ReportBuilder) {
+  constructor(root: RootDatabase<Buffer, Buffer>, digest: Digest, report: ReportBuilder, depth: VerifyDepth) {
     this.#root = root;
-    this.#digest = digest;
     this.#report = report;
+    this.#depth = depth;
+    this.#blocks = new BlockWalk(digest, report, depth);
   }
 
   async walk(): Promise<void> {
-    const stored = this.#table('system')?.get(FORMAT_KEY);
-    if (stored === undefined) {
-      this.#report.damage(
-        'format',
-        null,
-        'the file says nothing of its format: it is no store of this program',
-      );
-      return;
-    }
-    const { version, layout } = JSON.parse(stored.toString()) as StoreFormat;
-    if (version !== FORMAT_VERSION) {
-      this.#report.damage(
-        'format',
-        null,
-        `format ${version} is unknown; this program reads ${FORMAT_VERSION}`,
-      );
-      return;
-    }
+    this.#checkRows(this.#root, 'of tables');
+    const format = this.#format();
+    if (format === null) return;
+    for (const name of ROW_TABLES) this.#checkRows(this.#table(name), name);
     const shards = this.#table('shards');
-    const shared = layout === 'shared' ? this.#table('log') : undefined;
+    const shared = format.layout === 'shared' ? this.#table('log') : undefined;
     if (shards === undefined) return;
-    if (shared !== undefined) this.#findOrphans(shards, shared);
+    if (shared !== undefined) this.#checkShared(shards, shared);
     for (const key of Array.from(shards.getKeys({ start: START_KEY }))) {
       this.#walkShard(shards, key, shared);
       // Lets go of the snapshot: a program that writes meanwhile cannot use the pages it freed before.
       await setImmediate();
     }
+  }
+
+  #format(): StoreFormat | null {
+    const stored = this.#table('system')?.get(FORMAT_KEY);
+    if (stored === undefined) {
+      const text = 'the file says nothing of its format: it is no store of this program';
+      // The format is the first thing that is written.
+      this.#report.damage(entriesOf(this.#root) > 1 ? 'rows-missing' : 'format', null, text);
+      return null;
+    }
+    const format = JSON.parse(stored.toString()) as StoreFormat;
+    if (format.version === FORMAT_VERSION) return format;
+    const text = `format ${format.version} is unknown; this program reads ${FORMAT_VERSION}`;
+    this.#report.damage('format', null, text);
+    return null;
+  }
+
+  /** Every row can be reached and read. */
+  #checkRows(table: Db | undefined, name: string): void {
+    if (table === undefined) return;
+    this.#inSnapshot((transaction) => {
+      let count = 0;
+      for (const { value } of table.getRange({ start: START_KEY, transaction })) {
+        count += 1;
+        if (name === 'meta') decodeEntry(value);
+      }
+      this.#compare('rows-missing', `the table ${name}`, count, entriesOf(table));
+    });
+  }
+
+  #compare(kind: 'rows-missing' | 'block-missing', what: string, reached: number, booked: number): void {
+    if (reached === booked) return;
+    const text = `${what} has ${booked} rows by the file's own books, ${reached} can be reached`;
+    this.#report.damage(kind, null, text);
   }
 
   /** The row and the blocks of one moment, while another process goes on writing. */
@@ -97,70 +122,17 @@ class StoreWalk {
       const row = this.#rowOf(key, value);
       if (row === null || row.no !== no) return;
       this.#report.count(row.streamName, 0, 0);
+      const shard = labelOf(key);
       if (blocks === undefined) {
-        this.#report.damage('block-missing', labelOf(key), `the table of shard number ${no} is missing`);
+        this.#report.damage('block-missing', shard, `the table of shard number ${no} is missing`);
         return;
       }
-      this.#walkBlocks(blocks, row, labelOf(key), transaction);
-      if (lanes !== undefined) this.#walkLanes(lanes, row, labelOf(key), transaction);
+      const count = this.#blocks.walk(blocks, row, shard, transaction);
+      if (shared === undefined) {
+        this.#compare('block-missing', `the table of shard number ${no}`, count, entriesOf(blocks));
+      }
+      if (lanes !== undefined) this.#walkLanes(lanes, row, shard, transaction);
     });
-  }
-
-  #walkBlocks(blocks: Db, row: ShardRow, shard: string, transaction: Transaction): void {
-    const range = { start: blockKey(row.no, 0n), end: noKey(row.no + 1), transaction };
-    let next = row.oldest;
-    let before: ReadEnvelope | null = null;
-    for (const { key, value } of blocks.getRange(range)) {
-      const commit = commitOf(key);
-      if (commit !== next) {
-        this.#report.damage('block-missing', shard, `block ${commit} follows where ${next} is expected`);
-        before = null;
-      }
-      next = commit + 1n;
-      const envelope = this.#checkBlock(value, `block ${commit}`, shard);
-      if (envelope === null) {
-        before = null;
-        continue;
-      }
-      if (before !== null) this.#checkCounts(before, envelope, commit, shard);
-      before = envelope;
-      if (commit >= row.first) this.#report.count(row.streamName, envelope.recordCount, envelope.blockBytes);
-    }
-    if (next < row.next) {
-      this.#report.damage(
-        'block-missing',
-        shard,
-        `it ends at block ${next - 1n}, its row says ${row.next - 1n}`,
-      );
-    }
-  }
-
-  #checkBlock(stored: Buffer, name: string, shard: string): ReadEnvelope | null {
-    try {
-      const envelope = readEnvelope(stored);
-      const { block } = unwrapBlock(stored);
-      const header = checkBlock(block, this.#digest);
-      // A codec this program lacks: the checksum has covered every byte.
-      if (header.codec === 0) decodeBlock(block, this.#digest);
-      if (header.recordCount === envelope.recordCount) return envelope;
-      const text = `${name} has ${header.recordCount} records, its envelope says ${envelope.recordCount}`;
-      this.#report.damage('counts', shard, text);
-    } catch (error) {
-      this.#report.damage('block-damaged', shard, `${name}: ${textOf(error)}`);
-    }
-    return null;
-  }
-
-  #checkCounts(before: ReadEnvelope, envelope: ReadEnvelope, commit: bigint, shard: string): void {
-    const records = before.cumulativeRecords + envelope.recordCount;
-    const bytes = before.cumulativeBytes + envelope.blockBytes;
-    if (envelope.cumulativeRecords === records && envelope.cumulativeBytes === bytes) return;
-    this.#report.damage(
-      'counts',
-      shard,
-      `up to block ${commit} there are ${records} records and ${bytes} bytes, its envelope says ` +
-        `${envelope.cumulativeRecords} and ${envelope.cumulativeBytes}`,
-    );
   }
 
   #walkLanes(lanes: Db, row: ShardRow, shard: string, transaction: Transaction): void {
@@ -173,26 +145,49 @@ class StoreWalk {
     }
   }
 
-  /** Blocks of no shard: they would be found again by the next shard that gets their number. */
-  #findOrphans(shards: Db, blocks: Db): void {
+  /** The table that all shards share, in one snapshot: no block of nobody, and as many as its books say. */
+  #checkShared(shards: Db, blocks: Db): void {
     const dropped = this.#table('dropped');
     this.#inSnapshot((transaction) => {
-      const known = new Set<number>();
+      const rows = new Map<number, ShardRow | null>();
       for (const { key, value } of shards.getRange({ start: START_KEY, transaction })) {
         const row = this.#rowOf(key, value, false);
-        if (row !== null) known.add(row.no);
+        if (row !== null) rows.set(row.no, row);
       }
-      for (const key of dropped?.getKeys({ start: START_KEY, transaction }) ?? []) known.add(noOf(key));
-      let start = noKey(0);
-      for (;;) {
-        const [key] = [...blocks.getKeys({ start, limit: 1, transaction })];
-        if (key === undefined) return;
-        const no = noOf(key);
-        if (!known.has(no))
-          this.#report.damage('orphan-blocks', null, `shard number ${no} has blocks and no row`);
-        start = noKey(no + 1);
-      }
+      for (const key of dropped?.getKeys({ start: START_KEY, transaction }) ?? []) rows.set(noOf(key), null);
+      const hasOrphans = this.#findOrphans(blocks, rows, transaction);
+      if (this.#depth === 'ends' && hasOrphans) return;
+      const count =
+        this.#depth === 'whole'
+          ? blocks.getKeysCount({ start: START_KEY, transaction })
+          : this.#countByEnds(blocks, rows, transaction);
+      this.#compare('block-missing', 'the table of blocks', count, entriesOf(blocks));
     });
+  }
+
+  /** Blocks of no shard: they would be found again by the next shard that gets their number. */
+  #findOrphans(blocks: Db, rows: ReadonlyMap<number, ShardRow | null>, transaction: Transaction): boolean {
+    let hasOrphans = false;
+    let start = noKey(0);
+    for (;;) {
+      const [key] = [...blocks.getKeys({ start, limit: 1, transaction })];
+      if (key === undefined) return hasOrphans;
+      const no = noOf(key);
+      if (!rows.has(no)) {
+        this.#report.damage('orphan-blocks', null, `shard number ${no} has blocks and no row`);
+        hasOrphans = true;
+      }
+      start = noKey(no + 1);
+    }
+  }
+
+  #countByEnds(blocks: Db, rows: ReadonlyMap<number, ShardRow | null>, transaction: Transaction): number {
+    let count = 0;
+    for (const [no, row] of rows) {
+      const range = { start: noKey(no), end: noKey(no + 1), transaction };
+      count += row === null ? blocks.getKeysCount(range) : this.#blocks.countByEnds(blocks, row, transaction);
+    }
+    return count;
   }
 
   #rowOf(key: Buffer, value: Buffer, isReported = true): ShardRow | null {
@@ -217,6 +212,11 @@ class StoreWalk {
   #table(name: string): Db | undefined {
     return this.#root.openDB<Buffer, Buffer>({ name, ...BINARY }) as Db | undefined;
   }
+}
+
+/** Of the snapshot under way. */
+function entriesOf(table: Db): number {
+  return (table.getStats() as { readonly entryCount: number }).entryCount;
 }
 
 function labelOf(key: Buffer): string {

@@ -72,21 +72,40 @@ describe('a full disk', () => {
     release();
     expect(await refused).toBe('STORAGE_FULL');
     await later;
-    // k with the revision, two blocks and the shard's row; then what waited.
-    expect(disk.commits).toEqual([5, 2]);
+    // Two blocks and the shard's row; then what waited, with k and the revision.
+    expect(disk.commits).toEqual([3, 3]);
     expect(await allBlocks(log, REF)).toEqual([hex(block(1, '2').block)]);
   });
 
   it('does not try lazy changes for ever', async () => {
-    const { disk, meta } = await withShard();
+    const { disk, log, meta } = await withShard();
+    await log.append(REF, block());
     disk.commits.length = 0;
     disk.failNext('STORAGE_FULL', 2);
     meta.putLazy('k', bytes('lazy'));
+    await log.trim(REF, toPosition(1n, 2n, 0));
     expect(await outcome(meta.put('m', bytes(''), 'any'))).toBe('STORAGE_FULL');
     for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
     expect(disk.commits).toEqual([]);
     await meta.put('m', bytes(''), 'any');
-    expect(disk.commits).toEqual([3]);
+    expect(disk.commits).toEqual([5]);
+  });
+
+  it('holds one lazy change of a key, and one trim of a shard, however many there were', async () => {
+    const { committer, disk, log, meta } = await withShard();
+    for (let index = 0; index < 60; index += 1) await log.append(REF, block(1, `${index}`));
+    disk.failNext('STORAGE_FULL', Infinity);
+    for (let index = 0; index < 50; index += 1) {
+      meta.putLazy('k', bytes(`${index}`));
+      await log.trim(REF, toPosition(1n, BigInt(index + 2), 0));
+      if (index % 10 === 0) await outcome(meta.put('m', bytes(''), 'any'));
+    }
+    expect(committer.staged).toBe(2);
+    disk.failNext('STORAGE_FULL', 0);
+    await meta.put('m', bytes(''), 'any');
+    expect(committer.staged).toBe(0);
+    expect(text((await meta.get('k'))?.value)).toBe('49');
+    expect(await allBlocks(log, REF)).toHaveLength(10);
   });
 
   it('tries lazy changes again by itself', async () => {

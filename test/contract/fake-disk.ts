@@ -16,8 +16,9 @@ export class FakeDisk implements Engine {
   #isHeldBehind = false;
   #gate: Promise<void> | null = null;
 
+  /** `times` 0: no more. */
   failNext(code: 'STORAGE_FULL' | 'STORAGE_FAILED', times = 1): void {
-    this.#next = new TributaryError(code, 'as the test said');
+    this.#next = times === 0 ? null : new TributaryError(code, 'as the test said');
     this.#times = times;
   }
 
@@ -71,6 +72,7 @@ export class FakeDisk implements Engine {
       put: (key, value) => change(() => void rows.set(idOf(key), { key, value })),
       remove: (key) => change(() => void rows.delete(idOf(key))),
       drop: () => change(() => rows.clear()),
+      treePages: () => rows.size,
     };
   }
 }

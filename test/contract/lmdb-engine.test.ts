@@ -1,12 +1,13 @@
 // Goal: what the embedded engine promises the logic above: one transaction for a turn, copies for readers, one owner.
 // Method: real files; the number of LMDB's last transaction counts commits.
 import { fork } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { open } from 'lmdb';
 import { START_POSITION } from '../../stream/position.ts';
+import { SMALL_COMMIT } from '../../storage/commit-size.ts';
 import { TABLES_MAX, LmdbEngine } from '../../storage/lmdb-engine.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
 import type { LmdbLayout } from '../../storage/lmdb-store.ts';
@@ -134,7 +135,7 @@ describe('the engine', () => {
   it('stops when a table that is only appended to refuses a key', async () => {
     const engine = new LmdbEngine(path);
     const table = engine.table('log/1', true);
-    const put = (key: number) => engine.transact(() => [table.put(Buffer.of(key), bytes('v'))], 1);
+    const put = (key: number) => engine.transact(() => [table.put(Buffer.of(key), bytes('v'))], SMALL_COMMIT);
     await put(5);
     expect(await outcome(put(5))).toBe('STORAGE_FAILED');
     expect(await outcome(put(4))).toBe('STORAGE_FAILED');
@@ -147,11 +148,11 @@ describe('the engine', () => {
     const engine = new LmdbEngine(path);
     const system = engine.table('system');
     const key = Buffer.from('owner/one');
-    await engine.transact(() => [system.put(key, bytes(''))], 1);
+    await engine.transact(() => [system.put(key, bytes(''))], SMALL_COMMIT);
     engine.fence('system', key);
-    await engine.transact(() => [system.put(Buffer.from('a'), bytes('1'))], 1);
+    await engine.transact(() => [system.put(Buffer.from('a'), bytes('1'))], SMALL_COMMIT);
     engine.alone(() => void system.remove(key));
-    const late = engine.transact(() => [system.put(Buffer.from('a'), bytes('2'))], 1);
+    const late = engine.transact(() => [system.put(Buffer.from('a'), bytes('2'))], SMALL_COMMIT);
     expect(await outcome(late)).toBe('STORAGE_FAILED');
     expect(text(system.get(Buffer.from('a')))).toBe('1');
     await engine.close();
@@ -174,6 +175,48 @@ describe('two processes', () => {
     const store = await opening();
     const ref = { streamId: 's', shardId: '0' };
     expect((await store.log.readBlocks(ref, START_POSITION, { blocks: 1, bytes: 1 })).blocks).toHaveLength(1);
+    await store.close();
+  });
+});
+
+describe('a copy of a store', () => {
+  it('is opened while the original is', async () => {
+    const original = await openLmdbStore({ path, clock: new ManualClock() });
+    await original.meta.put('k', bytes('v'), 'any');
+    const writer = join(import.meta.dirname, '../../dist/test/fault/lmdb-writer.js');
+    const taken = join(folder, 'taken.mdb');
+    const child = fork(writer, [taken, 'shared'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    await new Promise((resolve) => child.once('message', resolve));
+    // The copy holds the row of the process that has the original open.
+    child.kill('SIGSTOP');
+    const copy = join(folder, 'copy.mdb');
+    copyFileSync(taken, copy);
+    const opening = (file: string) => openLmdbStore({ path: file, clock: new ManualClock() });
+    await expect(opening(taken)).rejects.toMatchObject({ code: 'BUSY' });
+    await (await opening(copy)).close();
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+    await original.close();
+  });
+});
+
+describe('a store with as many shards as it can have tables', () => {
+  it('refuses one more and goes on', async () => {
+    const store = await openLmdbStore({ path, clock: new ManualClock(), layout: 'perShard' });
+    const refs = refsOf(TABLES_MAX);
+    const answers = await Promise.all(refs.map((ref) => outcome(store.log.createShard(ref, FOREVER))));
+    const refused = answers.filter((answer) => answer !== undefined);
+    expect(refused.length).toBeLessThan(10);
+    expect(new Set(refused)).toEqual(new Set(['BUSY']));
+    await expect(
+      store.log.createShard(refs.at(-1) ?? refs[0] ?? { streamId: '', shardId: '' }, FOREVER),
+    ).rejects.toThrow(/as many tables as it can have open/);
+    const [first] = refs;
+    if (first === undefined) throw new Error('a shard');
+    await store.log.append(first, block());
+    await store.log.dropShard(first);
+    await store.log.createShard(refs.at(-1) ?? first, FOREVER);
     await store.close();
   });
 });

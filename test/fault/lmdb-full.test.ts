@@ -1,6 +1,7 @@
 // Goal: a full or failing disk loses nothing that was acknowledged, is named for what it is, and kills no process.
-// Method: a file system of 6 MiB for the full disk; failing system calls, by strace, for the failed one.
+// Method: a small file system for the full disk; failing system calls, by strace, for the failed one.
 import { execFileSync, spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +14,13 @@ import type { LmdbLayout } from '../../storage/lmdb-store.ts';
 import { verifyFolder } from '../../storage/verify.ts';
 import { allBlocks, block, bytes, hex, outcome, text } from '../contract/engines.ts';
 import type { FailureReport } from './lmdb-until-error.ts';
+import type { FullReport } from './lmdb-until-full.ts';
 
 const LAYOUTS: readonly LmdbLayout[] = ['shared', 'perShard'];
 const REF: ShardRef = { streamId: 's', shardId: '0' };
-const DISK_BYTES = 6 * 1024 * 1024;
+const DISK_BYTES = 14 * 1024 * 1024;
+const ROUNDS = 12;
+const UNTIL_FULL = join(import.meta.dirname, '../../dist/test/fault/lmdb-until-full.js');
 const UNTIL_ERROR = join(import.meta.dirname, '../../dist/test/fault/lmdb-until-error.js');
 
 let folder = '';
@@ -41,7 +45,7 @@ describe.each(LAYOUTS)('a full disk (layout %s)', (layout) => {
     const store = await openLmdbStore({ path: join(folder, 'log.mdb'), clock: systemClock, layout });
     await store.log.createShard(REF, { retentionMs: Infinity });
     const ballast = join(folder, 'ballast');
-    writeFileSync(ballast, new Uint8Array(2 * 1024 * 1024));
+    writeFileSync(ballast, new Uint8Array(4 * 1024 * 1024));
     const stored: string[] = [];
     const refusals: string[] = [];
     for (let index = 0; refusals.length < 5; index += 1) {
@@ -88,6 +92,21 @@ describe.each(LAYOUTS)('a full disk (layout %s)', (layout) => {
     await again.close();
     expect(await verifyFolder(folder)).toMatchObject({ ok: true });
   });
+
+  it('ends no program that writes small blocks, many at a time, round after round', async (context) => {
+    if (!isMounted) context.skip('mounting a small file system needs root');
+    writeFileSync(join(folder, 'ballast'), new Uint8Array(4 * 1024 * 1024));
+    const parameters = [UNTIL_FULL, folder, layout, `${ROUNDS}`];
+    const { output, code, said } = await ended(spawn(process.execPath, parameters));
+    expect({ code, said }).toEqual({ code: 0, said: '' });
+    const report = JSON.parse(output) as FullReport;
+    expect(report.readable).toEqual(report.acknowledged);
+    expect(report.refusals).toBeGreaterThan(ROUNDS);
+    expect(Math.min(...report.accepted)).toBeGreaterThan(0);
+    expect(await verifyFolder(folder)).toMatchObject({ ok: true, records: report.readable.length });
+    const store = await openLmdbStore({ path: join(folder, 'log.mdb'), clock: systemClock, layout });
+    await store.close();
+  });
 });
 
 describe.runIf(tryRun('strace', ['-V']))('a failed disk (needs strace)', () => {
@@ -110,19 +129,28 @@ describe.runIf(tryRun('strace', ['-V']))('a failed disk (needs strace)', () => {
 async function untilError(path: string, call: string, error: string): Promise<FailureReport> {
   const inject = ['-f', '-qq', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=40+`];
   const child = spawn('strace', [...inject, '-o', '/dev/null', process.execPath, UNTIL_ERROR, path, '500'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
     env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
   });
-  let output = '';
+  const { output, code } = await ended(child);
+  expect(code).toBe(0);
+  return JSON.parse(output) as FailureReport;
+}
+
+async function ended(
+  child: ChildProcessWithoutNullStreams,
+): Promise<{ output: string; said: string; code: unknown }> {
+  let [output, said] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
+  child.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
   const code = await new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', resolve);
+    child.on('close', (exitCode, signal) => resolve(exitCode ?? signal));
   });
-  expect(code).toBe(0);
-  return JSON.parse(output) as FailureReport;
+  return { output, said, code };
 }
 
 function tryRun(command: string, parameters: string[]): boolean {

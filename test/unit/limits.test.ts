@@ -6,6 +6,7 @@ import { recordBytesInBlock } from '../../stream/block.ts';
 import * as limits from '../../stream/limits.ts';
 import { AFTER_BLOCK_INDEX } from '../../stream/position.ts';
 import { KEY_BYTES_MAX } from '../../storage/batch.ts';
+import * as room from '../../storage/disk-room.ts';
 
 it('leaves the index "after the block" to no record', () => {
   expect(limits.BLOCK_RECORDS_MAX).toBe(AFTER_BLOCK_INDEX);
@@ -46,4 +47,12 @@ it('remembers fewer runs at the server than at the gateway, in a tag that fits',
 it('has positive whole numbers only', () => {
   for (const [name, value] of Object.entries(limits))
     expect(Number.isSafeInteger(value) && value > 0, name).toBe(true);
+});
+
+it('holds back from those that add what those that delete need, and from all what opening needs', () => {
+  expect(room.ADDING_HEADROOM_BYTES).toBeGreaterThan(room.REUSING_HEADROOM_BYTES);
+  expect(room.FREEING_HEADROOM_BYTES).toBeGreaterThan(room.OPENING_HEADROOM_BYTES);
+  // When small commits have taken all they may, a block of many records still has room on the disk.
+  const largest = room.FREEING_HEADROOM_BYTES + limits.BLOCK_BYTES_MAX;
+  expect(room.REUSING_HEADROOM_BYTES).toBeGreaterThan(largest);
 });
