@@ -101,7 +101,7 @@ class StoreWalk {
 
   #compare(kind: 'rows-missing' | 'block-missing', what: string, reached: number, booked: number): void {
     if (reached === booked) return;
-    const text = `${what} has ${booked} rows by the file's own books, ${reached} can be reached`;
+    const text = `${what} has ${booked} rows by the file's own books, ${reached} were counted`;
     this.#report.damage(kind, null, text);
   }
 
