@@ -15,7 +15,7 @@ const CONNECTIONS = 4;
 const RECORDS_PER_PUT = 500;
 const RECORD_BYTES = 200;
 const BODIES = 8;
-const PRELOADED = 40_000;
+const PRELOADED = 10_000;
 
 const tributary: Contender = {
   name: 'tributary',

@@ -31,10 +31,10 @@ const sections = [heading()];
 for (const name of names) {
   const workload = WORKLOADS[name];
   sections.push(report(workload, await measure(workload, pace)));
+  // After each: a run takes minutes, and what is measured should not be lost.
+  if (values.write) writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), sections.join('\n'));
 }
-const text = sections.join('\n');
-process.stdout.write(text);
-if (values.write) writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), text);
+process.stdout.write(sections.join('\n'));
 process.exit(0);
 
 function heading(): string {
