@@ -46,7 +46,7 @@ print(json.dumps(dict(failed=put['FailedRecordCount'], pages=len(pages), shards=
 test('streams, records and errors through boto3, with the name and the ARN together', async (context) => {
   const found = await run('python3', ['-c', 'import boto3']).catch(() => ({ code: 1 }));
   // Not part of the gate: the AWS CLI stands on the same botocore.
-  if (found.code !== 0) context.skip('python3 has no boto3; install it: pip install boto3');
+  if (found.code !== 0) context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
   const { code, stdout, stderr } = await run('python3', ['-W', 'ignore', '-c', PROGRAM, server.httpUrl], {
     env: {
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
