@@ -17,19 +17,28 @@ beforeAll(async () => {
 });
 afterAll(stopAll);
 
-function aws(parameters: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Finished> {
-  return run('aws', ['kinesis', ...parameters, '--output', 'json'], {
-    env: {
-      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-      AWS_DEFAULT_REGION: 'us-east-1',
-      AWS_ENDPOINT_URL: server.httpUrl,
-      AWS_CONFIG_FILE: '/nonexistent',
-      AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
-      AWS_MAX_ATTEMPTS: '1',
-      ...env,
+async function aws(
+  parameters: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Finished> {
+  // Debian's version does not know AWS_ENDPOINT_URL yet.
+  const finished = await run(
+    'aws',
+    ['--endpoint-url', server.httpUrl, 'kinesis', ...parameters, '--output', 'json'],
+    {
+      env: {
+        AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+        AWS_DEFAULT_REGION: 'us-east-1',
+        AWS_CONFIG_FILE: '/nonexistent',
+        AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
+        AWS_MAX_ATTEMPTS: '1',
+        ...env,
+      },
     },
-  });
+  );
+  // Some versions say how often they tried.
+  return { ...finished, stderr: finished.stderr.replace(' (reached max retries: 0)', '') };
 }
 
 async function ok(context: TestContext, ...parameters: string[]): Promise<Document> {
@@ -62,7 +71,7 @@ function recordsOf(answer: Document): { key: string; text: string; number: strin
 }
 
 test('a stream lives: create, wait, describe, list, delete, wait', async (context) => {
-  await ok(context, 'create-stream', '--stream-name', 'life', '--shard-count', '2', '--tags', 'a=b');
+  await ok(context, 'create-stream', '--stream-name', 'life', '--shard-count', '2');
   await ok(context, 'wait', 'stream-exists', '--stream-name', 'life');
   const arn = 'arn:aws:kinesis:us-east-1:000000000000:stream/life';
   expect(await ok(context, 'describe-stream', '--stream-name', 'life')).toMatchObject({

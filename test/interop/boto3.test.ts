@@ -43,11 +43,22 @@ print(json.dumps(dict(failed=put['FailedRecordCount'], pages=len(pages), shards=
     types=sorted(types), refusals=refusals)))
 `;
 
+/** The system's own Python has what the system's packages bring, whatever comes first in the path. */
+async function pythonWithBoto3(): Promise<string | null> {
+  for (const python of ['python3', '/usr/bin/python3']) {
+    const found = await run(python, ['-c', 'import boto3']).catch(() => ({ code: 1 }));
+    if (found.code === 0) return python;
+  }
+  return null;
+}
+
 test('streams, records and errors through boto3, with the name and the ARN together', async (context) => {
-  const found = await run('python3', ['-c', 'import boto3']).catch(() => ({ code: 1 }));
-  // Not part of the gate: the AWS CLI stands on the same botocore.
-  if (found.code !== 0) context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
-  const { code, stdout, stderr } = await run('python3', ['-W', 'ignore', '-c', PROGRAM, server.httpUrl], {
+  const python = await pythonWithBoto3();
+  if (python === null) {
+    context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
+    return;
+  }
+  const { code, stdout, stderr } = await run(python, ['-W', 'ignore', '-c', PROGRAM, server.httpUrl], {
     env: {
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
