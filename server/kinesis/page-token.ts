@@ -5,6 +5,8 @@ import { kinesisError } from './errors.ts';
 
 /** Kinesis API: shard iterators and NextTokens expire 300 seconds after they were given. */
 const TOKEN_VALID_MS = 300_000;
+/** The first byte makes the first character an `A`: with a hyphen there the AWS CLI takes a token for an option. */
+const VERSION = Buffer.of(1);
 const MAC_BYTES = 16;
 
 /** Where a reader stands in a shard. Bound to the stream's id, not its name. */
@@ -58,14 +60,15 @@ export class TokenSigner {
 
   #seal(kind: string, value: unknown, issuedAtMs: number): string {
     const body = Buffer.from(JSON.stringify([kind, issuedAtMs, value]));
-    return Buffer.concat([this.#mac(body), body]).toString('base64url');
+    return Buffer.concat([VERSION, this.#mac(body), body]).toString('base64url');
   }
 
   #open(kind: string, token: string): Sealed | null {
     const bytes = Buffer.from(token, 'base64url');
-    const body = bytes.subarray(MAC_BYTES);
-    if (bytes.length <= MAC_BYTES || !timingSafeEqual(bytes.subarray(0, MAC_BYTES), this.#mac(body)))
-      return null;
+    const bodyAt = VERSION.length + MAC_BYTES;
+    const body = bytes.subarray(bodyAt);
+    if (bytes.length <= bodyAt || bytes[0] !== VERSION[0]) return null;
+    if (!timingSafeEqual(bytes.subarray(VERSION.length, bodyAt), this.#mac(body))) return null;
     const [sealedKind, issuedAtMs, value] = JSON.parse(body.toString('utf8')) as [string, number, unknown];
     return sealedKind === kind ? { kind, issuedAtMs, value } : null;
   }
