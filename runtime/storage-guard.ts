@@ -14,6 +14,7 @@ export function guardStore(store: Store, onFailed: (error: Error) => void): Stor
     log: guard(store.log, look),
     meta: guard(store.meta, look),
     usage: () => store.usage(),
+    writtenBytes: () => store.writtenBytes(),
     close: () => store.close(),
   };
 }

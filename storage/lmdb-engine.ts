@@ -18,8 +18,12 @@ export const TABLES_MAX = 1_024;
 const DBS_FULL = -30_791;
 /** Behind them the pages of tables begin. */
 const META_PAGES = 2;
+/** What a file system writes beside a commit's pages: 7.4 KB were measured on ext4, growing and overwriting alike. */
+const FILE_SYSTEM_BYTES_PER_COMMIT = 8 * 1024;
 const FIRST_KEY = Buffer.of(0);
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+/** The library counts the pages it writes; its types do not say so. */
+const METRICS: object = { trackMetrics: true };
 /** The library exports it without a type: a condition that holds when the key is there. */
 const { IF_EXISTS } = lmdb as unknown as { readonly IF_EXISTS: number };
 
@@ -34,6 +38,7 @@ export class LmdbEngine implements Engine {
   #owners: Db | null = null;
   #isWedged = false;
   #isClosed = false;
+  #writtenAtClose = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -49,6 +54,7 @@ export class LmdbEngine implements Engine {
       eventTurnBatching: false,
       maxDbs: TABLES_MAX,
       maxReaders: 126,
+      ...METRICS,
       ...BINARY,
     });
     syncFolder(dirname(path));
@@ -145,6 +151,13 @@ export class LmdbEngine implements Engine {
     return [...databases, root, free].reduce((sum, stats) => sum + PAGE_BYTES * pagesOf(stats), 0);
   }
 
+  /** Since it was opened. A commit writes its pages, a root page, and what the file system adds. */
+  writtenBytes(): number {
+    if (this.#isClosed) return this.#writtenAtClose;
+    const { pagesWritten, pageFlushes } = this.#root.getStats() as RootStats;
+    return PAGE_BYTES * pagesWritten + (PAGE_BYTES + FILE_SYSTEM_BYTES_PER_COMMIT) * pageFlushes;
+  }
+
   #pages(): FilePages {
     const { lastPageNumber } = this.#root.getStats() as RootStats;
     const used = META_PAGES + this.liveBytes() / PAGE_BYTES;
@@ -154,6 +167,7 @@ export class LmdbEngine implements Engine {
   /** A commit that never ended would keep it waiting for ever: then the process has to end instead. */
   async close(): Promise<void> {
     if (this.#isWedged || this.#isClosed) return;
+    this.#writtenAtClose = this.writtenBytes();
     this.#isClosed = true;
     this.#disown();
     await this.#root.close();
@@ -209,6 +223,9 @@ interface TreeStats {
 
 interface RootStats {
   readonly lastPageNumber: number;
+  /** Of the library's metrics. */
+  readonly pagesWritten: number;
+  readonly pageFlushes: number;
   readonly root: TreeStats;
   readonly free: TreeStats;
 }

@@ -95,6 +95,7 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
     log,
     meta,
     usage: () => ({ fileBytes: engine.fileBytes(), liveBytes: engine.liveBytes() }),
+    writtenBytes: () => engine.writtenBytes(),
     close: async () => {
       clearInterval(sweeps);
       log.close();

@@ -24,6 +24,7 @@ export async function openMemoryStore(options: MemoryOptions): Promise<MemorySto
     meta,
     failNext: (cause) => disk.fail(cause),
     usage: () => ({ fileBytes: log.bytes, liveBytes: log.bytes }),
+    writtenBytes: () => 0,
     close: async () => {
       disk.close();
       log.close();

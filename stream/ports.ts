@@ -215,5 +215,7 @@ export interface Store {
   readonly meta: Meta;
   /** Bytes of the store's file, and of them what live data take (pages in use). */
   usage(): { readonly fileBytes: number; readonly liveBytes: number };
+  /** Bytes given to the disk since the store was opened, with what the file system writes beside them. */
+  writtenBytes(): number;
   close(): Promise<void>;
 }
