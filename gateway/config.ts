@@ -10,6 +10,8 @@ import { routesSchema } from './routes.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
+/** Card makers count by the thousand. */
+const GB = 1_000_000_000;
 const HOUR_MS = 3_600_000;
 
 const port = (preset: number) => z.int().min(0).max(65_535).default(preset);
@@ -111,6 +113,13 @@ const gatewayConfig = z
           .default(HOUR_MS)
           .describe(
             'How long records are kept after the server has them, in case it loses them, milliseconds',
+          ),
+        writtenBytesPerDay: z
+          .int()
+          .min(0)
+          .default(4 * GB)
+          .describe(
+            'What the log may write to the disk in a day, bytes, with a day saved up; beyond it normal records wait up to 1 s and bulk up to 30 s for company in a commit, alarms never. 0: no bound',
           ),
       })
       .prefault({})

@@ -22,11 +22,15 @@ import { observeGateway } from './gateway-metrics.ts';
 import { IdentityStore } from './identity-store.ts';
 import { Intake } from './intake.ts';
 import { LocalLog } from './local-log.ts';
+import { LogWear } from './log-wear.ts';
 import { MqttBroker } from './mqtt/broker.ts';
 import { SerialReader } from './serial/serial-reader.ts';
 import { chooseServer } from './server-choice.ts';
 import { ServerLink } from './server-link.ts';
 import { openStatusServer } from './status-server.ts';
+
+/** Cursors of a quiet log are written this late: losing one costs a block sent again, writing it costs the card 20 KB. */
+const CURSOR_MS_MAX = 30_000;
 
 export interface GatewayOptions {
   readonly log: Log;
@@ -66,11 +70,17 @@ async function build(
     lastResort: `give its identity up, keep its records and enrol it anew: tributary identity reset ${folder.path} --yes`,
   });
   const store = guardStore(
-    parts.use(await openLmdbStore({ path: folder.storeFile, clock, layout: 'perShard' })),
+    parts.use(
+      await openLmdbStore({ path: folder.storeFile, clock, layout: 'perShard', lazyMs: CURSOR_MS_MAX }),
+    ),
     onStorageFailed,
   );
   const identity = openRunIdentity();
+  const wear = parts.use(
+    await LogWear.open({ store, clock, log: log.child('log') }, config.log.writtenBytesPerDay),
+  );
   const records = new RecordLog(store.log, identity, clock, digest, {
+    pace: wear,
     clockSync: () => 'unknown',
     pendingBytesMax: pendingBytesMax(config.log.capBytes),
   });
@@ -126,7 +136,7 @@ async function build(
   );
 
   // What people see of it.
-  observeGateway(metrics, { store, local, intake, link });
+  observeGateway(metrics, { store, storeFile: folder.storeFile, local, intake, link, wear });
   const status = await openStatusServer(config.status, {
     metrics,
     log: log.child('status'),
@@ -138,12 +148,14 @@ async function build(
       link: link.status,
       ...intake.counts,
       backlog: await local.backlog(),
-      log: { capBytes: config.log.capBytes, ...store.usage() },
+      log: { capBytes: config.log.capBytes, ...store.usage(), ...wear.status },
       mqtt: { port: mqtt.port },
       serial: serial.map((reader) => reader.status),
     }),
   });
   if (status !== null) parts.use(status);
+  // The first when it closes: who waits for company in a commit keeps its source open.
+  parts.defer(() => void records.flush());
   return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
 }
 

@@ -20,6 +20,8 @@ export interface Beside {
   readonly side?: readonly MetaChange[];
   /** Kept with the records for as long as they are here. */
   readonly note?: Uint8Array;
+  /** How long the source can wait for the log to fill a commit; absent: as long as the log likes. */
+  readonly lingerMsMax?: number;
 }
 
 /** What a payload came from and how to read it. */
@@ -51,6 +53,8 @@ export interface IntakeParts {
 export interface IntakeCounts {
   readonly records: number;
   readonly quarantined: number;
+  /** Data of all of them. */
+  readonly payloadBytes: number;
 }
 
 const DEFAULT_PROFILE = 'raw';
@@ -62,6 +66,7 @@ export class Intake {
   readonly #routes = new Map<string, Omit<Route, 'match'>>();
   #recordCount = 0;
   #quarantinedCount = 0;
+  #payloadBytes = 0;
 
   /** Throws CONFIG_INVALID when a route names a profile that does not exist. */
   constructor(parts: IntakeParts) {
@@ -73,7 +78,11 @@ export class Intake {
 
   /** What has become durable since the start. */
   get counts(): IntakeCounts {
-    return { records: this.#recordCount, quarantined: this.#quarantinedCount };
+    return {
+      records: this.#recordCount,
+      quarantined: this.#quarantinedCount,
+      payloadBytes: this.#payloadBytes,
+    };
   }
 
   hasProfile(name: string): boolean {
@@ -110,6 +119,7 @@ export class Intake {
     await this.#parts.log.append(lane, records, beside);
     if (isQuarantine) this.#quarantinedCount += records.length;
     else this.#recordCount += records.length;
+    for (const { data } of records) this.#payloadBytes += data.length;
   }
 
   #quarantined(refusal: Refusal): RecordInput {

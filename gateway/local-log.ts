@@ -54,11 +54,11 @@ export class LocalLog implements IntakeLog, UplinkSource {
   }
 
   /** Durable when resolved, in the order of the calls. */
-  async append(name: LaneName, records: readonly RecordInput[], { side = [], note }: Beside): Promise<void> {
+  async append(name: LaneName, records: readonly RecordInput[], beside: Beside): Promise<void> {
+    const { side = [], ...others } = beside;
     const lane = await this.#laneOf(name);
     const changes = [...side, ...lane.runChanges()];
-    const noted = note === undefined ? {} : { note };
-    await this.#write(lane, records, { class: name.class, isLane: true, with: changes, ...noted });
+    await this.#write(lane, records, { ...others, class: name.class, isLane: true, with: changes });
     lane.appended(records.length);
     for (const listener of this.#listeners) listener();
     this.#budget.appended(records);

@@ -22,6 +22,8 @@ import type {
   StoredBlock,
 } from '../stream/ports.ts';
 import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../stream/record.ts';
+import { Linger } from './linger.ts';
+import type { CommitPace } from './linger.ts';
 import { checkValue } from './meta-entry.ts';
 import { StoredRecord, takeRecords } from './record-page.ts';
 import type { RecordPage } from './record-page.ts';
@@ -39,9 +41,13 @@ export interface WriteOptions {
   readonly with?: readonly MetaChange[];
   /** Kept beside the block that ends the call's records, behind the notes of the calls before it; 32 bytes at most. */
   readonly note?: Uint8Array;
+  /** The caller cannot wait longer for company in the commit, whatever the pace allows. Default: it can. */
+  readonly lingerMsMax?: number;
 }
 
 export interface RecordLogOptions {
+  /** Absent: commits follow each other, each takes what waits. */
+  readonly pace?: CommitPace;
   readonly clockSync: () => ClockSyncState;
   readonly pendingBytesMax: number;
 }
@@ -55,6 +61,7 @@ export class RecordLog {
   readonly #digest: Digest;
   readonly #options: RecordLogOptions;
   #queues = new Map<string, RecordQueue>();
+  readonly #linger: Linger;
   #pendingBytes = 0;
   #draining: Promise<void> | null = null;
 
@@ -64,6 +71,7 @@ export class RecordLog {
     this.#clock = clock;
     this.#digest = digest;
     this.#options = options;
+    this.#linger = new Linger(clock, options.pace);
   }
 
   /** Records of this process that wait for their commit, in bytes. */
@@ -117,8 +125,9 @@ export class RecordLog {
     return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
   }
 
-  /** Resolves when everything appended so far is durable or refused. */
+  /** Resolves when everything appended so far is durable or refused. From now on nothing lingers. */
   async flush(): Promise<void> {
+    this.#linger.end();
     await this.#draining;
   }
 
@@ -132,6 +141,7 @@ export class RecordLog {
     return new Promise((resolve, reject) => {
       const { with: changes = [], note = null } = options;
       this.#queueOf(ref, options).waiters.push({ records, with: changes, note, resolve, reject });
+      this.#linger.joined(options.class, this.#pendingBytes, options.lingerMsMax);
       this.#draining ??= this.#drain();
     });
   }
@@ -149,6 +159,7 @@ export class RecordLog {
     // One turn of the event loop, so that what arrives together is committed together.
     await new Promise(setImmediate);
     while (this.#queues.size > 0) {
+      await this.#linger.over();
       const queues = [...this.#queues.values()];
       this.#queues = new Map();
       const numberings = await this.#numberings(queues);

@@ -43,6 +43,8 @@ export interface AedesClient extends Client {
   id: string;
   connackSent: boolean;
   will: PublishPacket | null;
+  /** One and a half of what the client asked for, milliseconds; -1 when it asked for none. */
+  _keepaliveInterval: number;
   /** DISCONNECT has come. */
   _disconnected: boolean;
   deliver0: Deliver;

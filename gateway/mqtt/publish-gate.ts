@@ -122,7 +122,9 @@ export class PublishGate {
   #takeInTurn(client: AedesClient | null, packet: PublishPacket, isWill: boolean, done: Done): void {
     const id = isWill || client === null ? null : this.#idOf(client, packet);
     const committing =
-      id === null || client === null ? this.#accept(packet, {}) : this.#acceptOnce(client, packet, id);
+      id === null || client === null
+        ? this.#accept(packet, patienceOf(client))
+        : this.#acceptOnce(client, packet, id);
     const turn: Turn = {
       result: null,
       bytes: bytesOf(packet).length,
@@ -185,7 +187,7 @@ export class PublishGate {
   ): Promise<void> {
     const { inboundIds, recents } = this.#parts;
     const accept = (side: readonly MetaChange[]): Promise<void> =>
-      recents.take(recent, client, (note) => this.#accept(packet, { side, note }));
+      recents.take(recent, client, (note) => this.#accept(packet, { side, note, ...patienceOf(client) }));
     return packet.qos === 2 ? inboundIds.take(inbound, accept) : accept([]);
   }
 
@@ -215,7 +217,7 @@ export class PublishGate {
       line.heldQos0 -= 1;
       done();
     };
-    this.#accept(packet, {}).then(settled, (error: unknown) => {
+    this.#accept(packet, patienceOf(client)).then(settled, (error: unknown) => {
       this.#parts.dropped.add(reasonOf(error), { topic: packet.topic, clientId: client.id, error });
       settled();
     });
@@ -246,6 +248,12 @@ export class PublishGate {
     const { topic, qos } = packet;
     this.#parts.refused.addError(error, reasonOf(error), { topic, qos, clientId: client?.id });
   }
+}
+
+/** While a publish waits, the client's PINGREQ behind it is not read: half its keepalive is what it can wait. */
+function patienceOf(client: AedesClient | null): Beside {
+  if (client === null || client._keepaliveInterval < 0) return {};
+  return { lingerMsMax: client._keepaliveInterval / 3 };
 }
 
 function bytesOf({ payload }: PublishPacket): Uint8Array {

@@ -45,6 +45,22 @@ describe('QoS 1', () => {
     expect(rig.intake.texts()).toEqual(['x']);
   });
 
+  it.each([
+    [10, 5_000],
+    [0, undefined],
+  ])(
+    'with a keepalive of %i s may wait for company in a commit for %s ms',
+    async (keepalive, lingerMsMax) => {
+      rig = await openRig();
+      const raw = await connected({ keepalive });
+      for (const qos of [0, 1, 2] as const) raw.send(publishPacket({ topic: 'a', payload: 'x', qos, id: 7 }));
+      await rig.intake.whenCalled(3);
+      const waits = rig.intake.calls.map((call) => call.lingerMsMax);
+      if (lingerMsMax === undefined) expect(waits).toEqual([undefined, undefined, undefined]);
+      else for (const wait of waits) expect(Math.round(wait ?? 0)).toBe(lingerMsMax);
+    },
+  );
+
   it('reaches the log in the order of arrival and is acknowledged in it, though commits end out of order', async () => {
     rig = await openRig();
     const releases: (() => void)[] = [];
