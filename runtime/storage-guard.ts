@@ -15,6 +15,7 @@ export function guardStore(store: Store, onFailed: (error: Error) => void): Stor
     meta: guard(store.meta, look),
     usage: () => store.usage(),
     writtenBytes: () => store.writtenBytes(),
+    nowMs: () => store.nowMs(),
     close: () => store.close(),
   };
 }

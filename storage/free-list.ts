@@ -20,7 +20,7 @@ const NO_PAGE = 0xffff_ffff_ffff_ffffn;
 export function freeListDamage(descriptor: number, root: RootPage): string | null {
   if (root.freeRoot === NO_PAGE) return null;
   try {
-    new FreeListWalk(descriptor, root).walk(root.freeRoot, 0);
+    new FreeListWalk(descriptor, root, () => undefined).walk(root.freeRoot, 0);
     return null;
   } catch (error) {
     // Reading what points nowhere throws as well.
@@ -28,13 +28,62 @@ export function freeListDamage(descriptor: number, root: RootPage): string | nul
   }
 }
 
+export interface FreePages {
+  readonly pages: number;
+  /** Of the pages side by side. */
+  readonly longestRun: number;
+}
+
+/**
+ * Free pages that the next commit may use: those freed before transaction `oldest`, which the oldest reader sees. Null when
+ * the list was written meanwhile.
+ */
+export function usablePages(descriptor: number, root: RootPage, oldest: bigint): FreePages | null {
+  const runs: (readonly [first: bigint, pages: number])[] = [];
+  try {
+    const walk = new FreeListWalk(descriptor, root, (transaction, words) => {
+      if (transaction < oldest) runs.push(...runsOf(words));
+    });
+    if (root.freeRoot !== NO_PAGE) walk.walk(root.freeRoot, 0);
+  } catch {
+    return null;
+  }
+  runs.sort(([a], [b]) => (a < b ? -1 : 1));
+  let [pages, longestRun, run, next] = [0, 0, 0, -1n];
+  for (const [first, count] of runs) {
+    run = first === next ? run + count : count;
+    next = first + BigInt(count);
+    pages += count;
+    longestRun = Math.max(longestRun, run);
+  }
+  return { pages, longestRun };
+}
+
+/** A word is a page's number, or the negative length of a run whose first page follows; 0 was used up. */
+function runsOf(words: Buffer): [bigint, number][] {
+  const runs: [bigint, number][] = [];
+  const end = (Number(words.readBigUInt64LE(0)) + 1) * WORD_BYTES;
+  for (let at = WORD_BYTES; at < end; at += WORD_BYTES) {
+    const word = words.readBigInt64LE(at);
+    if (word > 0n) runs.push([word, 1]);
+    if (word < 0n) {
+      at += WORD_BYTES;
+      runs.push([words.readBigInt64LE(at), Number(-word)]);
+    }
+  }
+  return runs;
+}
+
 class FreeListWalk {
   readonly #descriptor: number;
   readonly #root: RootPage;
+  readonly #onList: (transaction: bigint, words: Buffer) => void;
 
-  constructor(descriptor: number, root: RootPage) {
+  /** `onList`: pages that a transaction freed, the first word is how many words follow. */
+  constructor(descriptor: number, root: RootPage, onList: (transaction: bigint, words: Buffer) => void) {
     this.#descriptor = descriptor;
     this.#root = root;
+    this.#onList = onList;
   }
 
   walk(number: bigint, depth: number): void {
@@ -55,12 +104,26 @@ class FreeListWalk {
     const bytes = page.readUInt16LE(at + ENTRY.low) + page.readUInt16LE(at + ENTRY.high) * 0x1_0000;
     const start = at + ENTRY.headerBytes + page.readUInt16LE(at + ENTRY.keyBytes);
     const isBig = (page.readUInt16LE(at + ENTRY.flags) & IS_BIG) !== 0;
-    const words = isBig ? this.#bigWords(page.readBigUInt64LE(start)) : page.readBigUInt64LE(start);
-    check((words + 1n) * BigInt(WORD_BYTES) <= BigInt(bytes), `a list on page ${number} is too long`);
+    const words = isBig
+      ? this.#bigList(page.readBigUInt64LE(start), bytes)
+      : page.subarray(start, start + bytes);
+    const count = words.readBigUInt64LE(0);
+    check((count + 1n) * BigInt(WORD_BYTES) <= BigInt(bytes), `a list on page ${number} is too long`);
+    this.#onList(page.readBigUInt64LE(at + ENTRY.headerBytes), words);
   }
 
-  #bigWords(number: bigint): bigint {
-    return this.#read(number, OVERFLOW).readBigUInt64LE(PAGE.headerBytes);
+  /** Its pages lie side by side, only the first has a header. */
+  #bigList(number: bigint, bytes: number): Buffer {
+    const { pageBytes, lastPage } = this.#root;
+    this.#read(number, OVERFLOW);
+    const start = Number(number) * pageBytes + PAGE.headerBytes;
+    check(start + bytes <= (Number(lastPage) + 1) * pageBytes, `the list on page ${number} is cut off`);
+    const list = Buffer.alloc(bytes);
+    check(
+      readSync(this.#descriptor, list, 0, bytes, start) === bytes,
+      `the list on page ${number} is cut off`,
+    );
+    return list;
   }
 
   #read(number: bigint, kinds: number): Buffer {

@@ -5,6 +5,8 @@ import * as lmdb from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Table } from './batch.ts';
+import { CapRoom } from './cap-room.ts';
+import type { Reader } from './cap-room.ts';
 import { PAGE_BYTES, SMALL_COMMIT } from './commit-size.ts';
 import type { CommitSize } from './commit-size.ts';
 import type { Engine } from './committer.ts';
@@ -32,6 +34,7 @@ type Db = Database<Buffer, Buffer>;
 export class LmdbEngine implements Engine {
   readonly #path: string;
   readonly #room: DiskRoom;
+  readonly #cap: CapRoom | null;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #open = new Map<string, { readonly database: Db; readonly table: Table }>();
   #ownerKey: Buffer | null = null;
@@ -40,7 +43,8 @@ export class LmdbEngine implements Engine {
   #isClosed = false;
   #writtenAtClose = 0;
 
-  constructor(path: string) {
+  /** `capBytes`: size that the file may have. */
+  constructor(path: string, capBytes = Infinity) {
     this.#path = path;
     this.#room = new DiskRoom(path);
     this.#room.require(OPENING_HEADROOM_BYTES);
@@ -58,6 +62,7 @@ export class LmdbEngine implements Engine {
       ...BINARY,
     });
     syncFolder(dirname(path));
+    this.#cap = capBytes === Infinity ? null : new CapRoom(path, capBytes, () => this.#readers());
   }
 
   /**
@@ -103,6 +108,7 @@ export class LmdbEngine implements Engine {
 
   async transact(write: () => readonly Promise<boolean>[], size: CommitSize): Promise<void> {
     if (!(await this.#hasRoom(size))) throw this.#room.full();
+    await this.#requireCap(size);
     try {
       await this.#transactOnce(write, size.bytes);
     } catch (error) {
@@ -116,6 +122,24 @@ export class LmdbEngine implements Engine {
     const answer = this.#room.ask(size, pages);
     if (answer !== 'after-pause') return answer === 'yes';
     return (await this.#pause()) && this.#room.ask(size, pages) === 'yes';
+  }
+
+  /** Throws STORAGE_FULL with the limit in its details. */
+  async #requireCap(size: CommitSize): Promise<void> {
+    if (this.#cap === null) return;
+    let answer = this.#cap.ask(size);
+    if (answer === 'after-pause' && (await this.#pause())) answer = this.#cap.ask(size);
+    if (answer !== 'yes') throw this.#cap.full(answer);
+  }
+
+  /** Of all processes that live. The library lists them as text: process, thread, transaction. */
+  #readers(): readonly Reader[] {
+    this.#root.readerCheck();
+    const lines = this.#root.readerList().matchAll(/^\s*(\d+)\s+\w+\s+(\d+)\s*$/gm);
+    return [...lines].map(([, pid, transaction]) => ({
+      pid: Number(pid),
+      transaction: BigInt(transaction ?? 0),
+    }));
   }
 
   async #transactOnce(write: () => readonly Promise<boolean>[], bytes: number): Promise<void> {
@@ -169,6 +193,7 @@ export class LmdbEngine implements Engine {
     if (this.#isWedged || this.#isClosed) return;
     this.#writtenAtClose = this.writtenBytes();
     this.#isClosed = true;
+    this.#cap?.close();
     this.#disown();
     await this.#root.close();
   }

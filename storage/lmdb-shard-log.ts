@@ -26,6 +26,7 @@ import type { Batch } from './batch.ts';
 import type { Committer } from './committer.ts';
 import type { LmdbMeta } from './lmdb-meta.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, noKey, shardKey } from './shard-keys.ts';
+import { RunningClock } from './running-clock.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
 import type { LogCensus, LogTables, Shard } from './shard-registry.ts';
@@ -44,7 +45,7 @@ export class LmdbShardLog implements ShardLog {
   readonly #committer: Committer;
   readonly #tables: LogTables;
   readonly #meta: LmdbMeta;
-  readonly #clock: Clock;
+  #clock: Clock;
   readonly #clockConfirmMs: number;
   #retention: RetentionClock;
   readonly #shards: ShardRegistry;
@@ -68,12 +69,22 @@ export class LmdbShardLog implements ShardLog {
     this.#purge = new ShardPurge(committer, tables, this.#shards);
   }
 
-  load(): void {
+  /** `runningSinceMs`: records get older by the time the program runs, of which so much was noted; null: by the clock. */
+  load(runningSinceMs: number | null = null): void {
     this.#dropped = this.#shards.load();
     const arrivals = [...this.#shards.all()].map((shard) => shard.visible.lastArrivalMs ?? -Infinity);
     const newestMs = arrivals.reduce((newest, arrivalMs) => Math.max(newest, arrivalMs), -Infinity);
+    if (runningSinceMs !== null) {
+      const startMs = Math.max(newestMs, runningSinceMs);
+      this.#clock = new RunningClock(this.#clock, startMs === -Infinity ? this.#clock.wallMs() : startMs);
+    }
     const trustedMs = newestMs === -Infinity ? this.#clock.wallMs() : newestMs;
     this.#retention = new RetentionClock(this.#clock, trustedMs, this.#clockConfirmMs);
+  }
+
+  /** What arrival times are compared with. */
+  nowMs(): number {
+    return this.#clock.wallMs();
   }
 
   /** How much was found when it was loaded. Called before anything is written. */

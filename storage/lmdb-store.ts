@@ -1,7 +1,7 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
 import { setInterval } from 'node:timers';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
-import type { Clock, Store } from '../stream/ports.ts';
+import type { Clock, MetaEntry, Store } from '../stream/ports.ts';
 import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
 import type { Table } from './batch.ts';
 import { LmdbEngine } from './lmdb-engine.ts';
@@ -24,6 +24,13 @@ export interface LmdbOptions {
   readonly clock: Clock;
   /** Fixed when the file is made. */
   readonly layout?: LmdbLayout;
+  /** Size the file may have: a commit that would make it larger is refused with STORAGE_FULL. Default: any. */
+  readonly capBytes?: number;
+  /**
+   * What records get older by. `wall`: the clock. `running`: the time the program runs, for a machine that is switched off
+   * for weeks and has no clock of its own.
+   */
+  readonly ageBy?: 'wall' | 'running';
   /** How often what expired in idle shards is deleted. */
   readonly sweepMs?: number;
   /** How long a clock that stepped ahead must keep its time before anything is deleted by it. */
@@ -35,6 +42,9 @@ export interface LmdbOptions {
 export const FORMAT_KEY = Buffer.from('format');
 export const FORMAT_VERSION = 1;
 const SWEEP_MS = 60_000;
+/** How far the running time has come, noted so often: a log nobody writes to gets older, too. */
+const AGE_KEY = 'age/running-ms';
+const AGE_NOTED_MS = 3_600_000;
 
 export interface StoreFormat {
   readonly version: number;
@@ -47,22 +57,22 @@ export interface StoreFormat {
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
   await probeStore(options.path);
-  const engine = openEngine(options.path);
+  const engine = openEngine(options.path, options.capBytes);
   const committer = new Committer(engine, {
     commitMsMax: options.commitMsMax ?? COMMIT_MS_MAX,
     lazyMs: options.lazyMs ?? LAZY_MS,
   });
   try {
-    return openParts(engine, committer, options);
+    return await openParts(engine, committer, options);
   } catch (error) {
     await engine.close();
     throw startError(options.path, error);
   }
 }
 
-function openEngine(path: string): LmdbEngine {
+function openEngine(path: string, capBytes: number | undefined): LmdbEngine {
   try {
-    return new LmdbEngine(path);
+    return new LmdbEngine(path, capBytes);
   } catch (error) {
     throw startError(path, error);
   }
@@ -74,7 +84,7 @@ function startError(path: string, error: unknown): TributaryError {
   return damagedStore(path, error instanceof Error ? error.message : String(error), error);
 }
 
-function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOptions): Store {
+async function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOptions): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   checkTables(engine, path);
   const system = engine.table('system');
@@ -85,17 +95,23 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
-  log.load();
+  log.load(options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
   checkCounts(engine, path, log.census(), layout);
   log.resume();
+  let notedMs = log.nowMs();
   const sweeps = setInterval(() => {
-    if (committer.stopped === null) log.sweep();
+    if (committer.stopped !== null) return;
+    log.sweep();
+    if (options.ageBy !== 'running' || log.nowMs() - notedMs < AGE_NOTED_MS) return;
+    notedMs = log.nowMs();
+    meta.putLazy(AGE_KEY, Buffer.from(`${notedMs}`));
   }, options.sweepMs ?? SWEEP_MS).unref();
   return {
     log,
     meta,
     usage: () => ({ fileBytes: engine.fileBytes(), liveBytes: engine.liveBytes() }),
     writtenBytes: () => engine.writtenBytes(),
+    nowMs: () => log.nowMs(),
     close: async () => {
       clearInterval(sweeps);
       log.close();
@@ -105,6 +121,10 @@ function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOption
       rememberClosed(path);
     },
   };
+}
+
+function notedAge(entry: MetaEntry | null): number {
+  return entry === null ? -Infinity : Number(Buffer.from(entry.value).toString());
 }
 
 function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {

@@ -25,6 +25,7 @@ export async function openMemoryStore(options: MemoryOptions): Promise<MemorySto
     failNext: (cause) => disk.fail(cause),
     usage: () => ({ fileBytes: log.bytes, liveBytes: log.bytes }),
     writtenBytes: () => 0,
+    nowMs: () => options.clock.wallMs(),
     close: async () => {
       disk.close();
       log.close();

@@ -2,7 +2,7 @@
 // While one commit is under way the next one gathers, so a block holds everything that waited for its log.
 import { decodeBlock, encodeBlock, recordBytesInBlock } from '../stream/block.ts';
 import { malformed, parseHeader } from '../stream/block-header.ts';
-import { TributaryError, assert } from '../stream/errors.ts';
+import { TributaryError, assert, isTributaryError } from '../stream/errors.ts';
 import {
   PARTITION_KEY_CHARACTERS_MAX,
   PENDING_BYTES_MAX,
@@ -49,6 +49,8 @@ export interface RecordLogOptions {
   /** Absent: commits follow each other, each takes what waits. */
   readonly pace?: CommitPace;
   readonly clockSync: () => ClockSyncState;
+  /** A commit met STORAGE_FULL: whether room was made, so that it should be tried again. Default: it is not. */
+  readonly makeRoom?: (error: TributaryError) => Promise<boolean>;
   readonly pendingBytesMax: number;
 }
 
@@ -162,25 +164,41 @@ export class RecordLog {
       await this.#linger.over();
       const queues = [...this.#queues.values()];
       this.#queues = new Map();
-      const numberings = await this.#numberings(queues);
-      // All are handed over in this one turn, so they share a commit, and a log's ordinals are given in its order.
-      await Promise.all(queues.map((queue) => this.#commit(queue, numberings.get(nameOf(queue.ref)))));
+      await this.#commitAll(queues);
     }
     this.#draining = null;
   }
 
-  async #commit(queue: RecordQueue, numbering: Numbering | undefined): Promise<void> {
+  /** What finds no room waits for it here, before anything that came later: order is kept. */
+  async #commitAll(queues: readonly RecordQueue[]): Promise<void> {
+    for (let due = queues; due.length > 0;) {
+      const numberings = await this.#numberings(due);
+      // All are handed over in this one turn, so they share a commit, and a log's ordinals are given in its order.
+      const errors = await Promise.all(
+        due.map((queue) => this.#commit(queue, numberings.get(nameOf(queue.ref)))),
+      );
+      const full = due.filter((_, index) => isTributaryError(errors[index], 'STORAGE_FULL'));
+      const error = errors.find((one) => isTributaryError(one, 'STORAGE_FULL')) as TributaryError | undefined;
+      const isAgain = error !== undefined && (await this.#options.makeRoom?.(error)) === true;
+      for (const [index, queue] of due.entries()) {
+        if (errors[index] === null || (isAgain && full.includes(queue))) continue;
+        for (const waiter of queue.waiters) waiter.reject(errors[index]);
+      }
+      due = isAgain ? full : [];
+    }
+  }
+
+  /** Answers who waits; or returns why nothing of the queue is stored. */
+  async #commit(queue: RecordQueue, numbering: Numbering | undefined): Promise<unknown> {
     const batches = batchesOf(queue.waiters);
     const settled = await Promise.allSettled(
       batches.map((batch) => this.#appendBatch(queue, batch, numbering)),
     );
     const failed = settled.find((result) => result.status === 'rejected');
-    if (failed === undefined) {
-      const firsts = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-      answerWaiters(queue.waiters, batches, firsts);
-    } else {
-      for (const waiter of queue.waiters) waiter.reject(failed.reason);
-    }
+    if (failed !== undefined) return failed.reason;
+    const firsts = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    answerWaiters(queue.waiters, batches, firsts);
+    return null;
   }
 
   /** Hands one block over before the first await. */

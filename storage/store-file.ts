@@ -57,7 +57,7 @@ function stateOf(descriptor: number): FileState {
 }
 
 /** Null when one of the two is none. */
-function newestRoot(descriptor: number): RootPage | null {
+export function newestRoot(descriptor: number): RootPage | null {
   const first = readRoot(descriptor, 0);
   const second = first === null ? null : readRoot(descriptor, first.pageBytes);
   if (first === null || second === null || second.pageBytes !== first.pageBytes) return null;

@@ -217,5 +217,7 @@ export interface Store {
   usage(): { readonly fileBytes: number; readonly liveBytes: number };
   /** Bytes given to the disk since the store was opened, with what the file system writes beside them. */
   writtenBytes(): number;
+  /** What arrival times are compared with to tell an age, milliseconds. */
+  nowMs(): number;
   close(): Promise<void>;
 }
