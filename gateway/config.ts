@@ -6,6 +6,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
 import { enrolmentCodeProblem } from '../sync/enrolment-code.ts';
+import { FULL_POLICIES } from './log-budget.ts';
 import { routesSchema } from './routes.ts';
 
 const MIB = 1024 * 1024;
@@ -104,7 +105,26 @@ const gatewayConfig = z
           .max(1024 * GIB)
           .default(GIB)
           .describe(
-            'Size the log on disk may have; then what the server has goes first, then bulk, normal, alarm',
+            'Size the log on disk may have; beyond it what the server has goes first, then see whenFull',
+          ),
+        whenFull: z
+          .enum(FULL_POLICIES)
+          .default('drop-oldest-of-lowest-class')
+          .describe(
+            'What happens when the log is full of records the server does not have: the oldest bulk records go, then normal, then alarm; the oldest go whatever their class; or new ones are refused',
+          ),
+        retentionMs: z
+          .int()
+          .min(60_000)
+          .max(10 * 365 * 24 * HOUR_MS)
+          .nullable()
+          .default(null)
+          .describe('Records older than this go, sent or not, milliseconds; null: age is no reason'),
+        ageWhilePoweredOff: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Whether records also get older while the gateway does not run; needs a clock that is right',
           ),
         acknowledgedRetentionMs: z
           .int()

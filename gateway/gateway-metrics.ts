@@ -25,8 +25,8 @@ export function observeGateway(
   metrics.observe('log_backlog_records', 'Records the server does not have', () => local.unsentRecords);
   metrics.observe(
     'log_evicted_records',
-    'Records evicted before the server had them',
-    () => local.evictedRecords,
+    'Records evicted before the server had them, by stream and class',
+    () => local.evictions().map(({ records, ...labels }) => ({ labels, value: records })),
   );
   metrics.observe('intake_records', 'Records made durable since the start', () => intake.counts.records);
   metrics.observe(

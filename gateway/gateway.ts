@@ -71,7 +71,14 @@ async function build(
   });
   const store = guardStore(
     parts.use(
-      await openLmdbStore({ path: folder.storeFile, clock, layout: 'perShard', lazyMs: CURSOR_MS_MAX }),
+      await openLmdbStore({
+        path: folder.storeFile,
+        clock,
+        layout: 'perShard',
+        lazyMs: CURSOR_MS_MAX,
+        capBytes: config.log.capBytes,
+        ageBy: config.log.ageWhilePoweredOff ? 'wall' : 'running',
+      }),
     ),
     onStorageFailed,
   );
@@ -82,10 +89,11 @@ async function build(
   const records = new RecordLog(store.log, identity, clock, digest, {
     pace: wear,
     clockSync: () => 'unknown',
+    makeRoom: (error) => local.makeRoom(error),
     pendingBytesMax: pendingBytesMax(config.log.capBytes),
   });
   parts.defer(() => records.flush());
-  const local = parts.use(
+  const local: LocalLog = parts.use(
     await LocalLog.open(
       { store, records, run: identity.run, clock, digest, log: log.child('log') },
       config.log,
@@ -148,7 +156,12 @@ async function build(
       link: link.status,
       ...intake.counts,
       backlog: await local.backlog(),
-      log: { capBytes: config.log.capBytes, ...store.usage(), ...wear.status },
+      log: {
+        capBytes: config.log.capBytes,
+        ...store.usage(),
+        ...wear.status,
+        evicted: local.evictions(),
+      },
       mqtt: { port: mqtt.port },
       serial: serial.map((reader) => reader.status),
     }),

@@ -29,7 +29,7 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
     const local = parts.use(
       await LocalLog.open(
         { store, records, run: run.run, clock: systemClock, digest: nodeDigest, log },
-        { capBytes: Infinity, acknowledgedRetentionMs: Infinity },
+        { capBytes: Infinity, acknowledgedRetentionMs: Infinity, whenFull: 'reject', retentionMs: null },
       ),
     );
     // First: a key made beside what another one sealed would look like the wrong key.

@@ -1,7 +1,7 @@
 // The gateway's log: one lane for each stream and class, under a byte cap. What intake writes to and the uplink reads.
-import { TributaryError, isTributaryError } from '../stream/errors.ts';
+import { TributaryError } from '../stream/errors.ts';
 import type { Clock, Digest, Log, Store, StoredBlock } from '../stream/ports.ts';
-import type { RecordInput } from '../stream/record.ts';
+import type { RecordClass, RecordInput } from '../stream/record.ts';
 import type { RecordLog, WriteOptions } from '../storage/record-log.ts';
 import type { Backlog, UplinkLane, UplinkSource } from '../sync/ports.ts';
 import type { Beside, IntakeLog } from './intake.ts';
@@ -56,6 +56,7 @@ export class LocalLog implements IntakeLog, UplinkSource {
   /** Durable when resolved, in the order of the calls. */
   async append(name: LaneName, records: readonly RecordInput[], beside: Beside): Promise<void> {
     const { side = [], ...others } = beside;
+    this.#budget.requireRoom();
     const lane = await this.#laneOf(name);
     const changes = [...side, ...lane.runChanges()];
     await this.#write(lane, records, { ...others, class: name.class, isLane: true, with: changes });
@@ -90,8 +91,15 @@ export class LocalLog implements IntakeLog, UplinkSource {
     return this.#open.reduce((sum, lane) => sum + lane.evictedRecords, 0);
   }
 
+  /** The same by stream and class, of those that lost any. */
+  evictions(): { readonly stream: string; readonly class: RecordClass; readonly records: number }[] {
+    return this.#open
+      .filter((lane) => lane.evictedRecords > 0)
+      .map((lane) => ({ stream: lane.stream, class: lane.class, records: lane.evictedRecords }));
+  }
+
   async backlog(): Promise<Backlog> {
-    const nowMs = this.#parts.clock.wallMs();
+    const nowMs = this.#parts.store.nowMs();
     let bytes = 0;
     let oldestMs = Infinity;
     for (const lane of this.#open.filter((candidate) => candidate.unsentRecords > 0)) {
@@ -107,6 +115,11 @@ export class LocalLog implements IntakeLog, UplinkSource {
     };
   }
 
+  /** A commit met STORAGE_FULL: whether it should be tried again. */
+  makeRoom(error: TributaryError): Promise<boolean> {
+    return this.#budget.makeRoom(error);
+  }
+
   /** Waits for what the budget has begun. */
   close(): Promise<void> {
     return this.#budget.close();
@@ -114,12 +127,7 @@ export class LocalLog implements IntakeLog, UplinkSource {
 
   async #write(lane: LocalLane, records: readonly RecordInput[], options: WriteOptions): Promise<void> {
     checkSize(records, this.#capBytes);
-    try {
-      await this.#parts.records.append(lane.ref, records, options);
-    } catch (error) {
-      if (isTributaryError(error, 'STORAGE_FULL')) this.#budget.diskFull();
-      throw error;
-    }
+    await this.#parts.records.append(lane.ref, records, options);
   }
 
   async #unsent(lane: LocalLane): Promise<{ bytes: number; oldestMs: number }> {

@@ -1,15 +1,24 @@
-// Keeps the log under its byte cap: what the server has goes first, then bulk, normal and alarm, the oldest first.
-// What the server never had is counted, and the uplink tells the server of the gap.
+// Keeps the log under its byte cap, and no longer than it is told to. What the server has goes first; what goes then, or
+// whether new records are refused instead, is the operator's choice. What the server never had is counted, and the uplink
+// tells the server of the gap.
 import { setImmediate } from 'node:timers/promises';
+import { TributaryError } from '../stream/errors.ts';
 import type { Clock, Log, MetaChange, Store } from '../stream/ports.ts';
 import { RECORD_CLASSES } from '../stream/record.ts';
 import type { RecordInput } from '../stream/record.ts';
 import { cutByBytes, headOf, lastBefore } from './lane-cut.ts';
 import type { LocalLane } from './local-lane.ts';
 
+/** What goes when the log is full of records the server does not have. */
+export const FULL_POLICIES = ['drop-oldest-of-lowest-class', 'drop-oldest', 'reject'] as const;
+export type FullPolicy = (typeof FULL_POLICIES)[number];
+
 export interface LogBudgetOptions {
   /** Size of the log's file that is not exceeded. */
   readonly capBytes: number;
+  readonly whenFull: FullPolicy;
+  /** Records older than this go, sent or not; null: age alone is no reason. */
+  readonly retentionMs: number | null;
   /** What the server has is kept this long, in case it loses it. */
   readonly acknowledgedRetentionMs: number;
 }
@@ -31,6 +40,9 @@ export interface LogBudgetParts {
   readonly log: Log;
 }
 
+/** Between looks at a full log that refuses records: they come as often as records do. */
+const RECHECK_MS = 1_000;
+
 /** The last ordinal of a lane that may go now; 0 for none. */
 type Due = (lane: LocalLane) => bigint;
 
@@ -40,7 +52,10 @@ export class LogBudget {
   readonly #options: LogBudgetOptions;
   /** Arrival of each lane's oldest block, as long as that is the oldest. */
   readonly #heads = new WeakMap<LocalLane, { readonly first: bigint; readonly arrivalMs: number }>();
+  readonly #categories: readonly Due[];
   #unchecked = 0;
+  #isFull = false;
+  #checkedMs = -Infinity;
   #working: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
@@ -49,11 +64,20 @@ export class LogBudget {
     this.#parts = parts;
     this.#lanes = lanes;
     this.#options = options;
+    this.#categories = categoriesOf(options.whenFull);
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#work(() => this.#trimAcknowledged()), TRIM_INTERVAL_MS).unref();
+    this.#timer = setInterval(() => this.#work(() => this.#trimOld()), TRIM_INTERVAL_MS).unref();
     this.#work(() => this.#enforce());
+  }
+
+  /** Throws STORAGE_FULL while nothing may go that would make room for new records. */
+  requireRoom(): void {
+    if (!this.#isFull) return;
+    this.#recheck();
+    const text = `the log has reached its ${this.#options.capBytes} bytes and keeps what the server does not have (log.whenFull: reject); try again when the server has taken records, or raise log.capBytes`;
+    throw new TributaryError('STORAGE_FULL', text, { details: { limit: 'cap' } });
   }
 
   appended(records: readonly RecordInput[]): void {
@@ -63,11 +87,18 @@ export class LogBudget {
     if (this.#unchecked > this.#options.capBytes * CHECK_SHARE) this.#work(() => this.#enforce());
   }
 
-  /** The disk is full below the cap: what the server has makes room for what comes. */
-  diskFull(): void {
-    this.#work(async () => {
-      await this.#dropRound(this.#options.capBytes * ROUND_SHARE, [acknowledgedOf]);
-    });
+  /**
+   * A commit found no room. Answers whether room was made by the policy. On a disk that is full below the cap only what
+   * the server has goes, and where an old reader holds the pages, nothing: it would be lost for no room.
+   */
+  async makeRoom(error: TributaryError): Promise<boolean> {
+    const { limit } = error.details;
+    if (limit === 'reader' || this.#isClosed) return false;
+    const categories = limit === 'cap' ? this.#categories : [acknowledgedOf];
+    while (this.#working !== null) await this.#working;
+    const dropping = this.#dropRound(this.#options.capBytes * ROUND_SHARE, categories);
+    this.#work(async () => void (await dropping));
+    return dropping.catch(() => false);
   }
 
   async close(): Promise<void> {
@@ -88,15 +119,25 @@ export class LogBudget {
 
   async #enforce(): Promise<void> {
     this.#unchecked = 0;
+    this.#isFull = false;
     if (this.#excessBytes(LIVE_SHARE_MAX) <= 0) return;
-    const categories: Due[] = [acknowledgedOf, ...RECORD_CLASSES.toReversed().map(everythingOf)];
     for (let round = 0; round < ROUNDS_MAX && !this.#isClosed; round += 1) {
       const excessBytes = this.#excessBytes(LIVE_SHARE_AFTER);
       if (excessBytes <= 0) return;
       const bytes = Math.min(excessBytes, this.#options.capBytes * ROUND_SHARE);
-      if (!(await this.#dropRound(bytes, categories))) return;
+      if (!(await this.#dropRound(bytes, this.#categories))) {
+        this.#isFull = this.#excessBytes(LIVE_SHARE_MAX) > 0;
+        return;
+      }
       await setImmediate();
     }
+  }
+
+  #recheck(): void {
+    const nowMs = Number(this.#parts.clock.monotonicUs()) / 1_000;
+    if (nowMs - this.#checkedMs < RECHECK_MS) return;
+    this.#checkedMs = nowMs;
+    this.#work(() => this.#enforce());
   }
 
   /** A file that has outgrown the cap has pages enough, but not where they are needed: more of them must be free. */
@@ -158,23 +199,43 @@ export class LogBudget {
   }
 
   /** Rides in the next commit. */
-  async #trimAcknowledged(): Promise<void> {
-    const { store, clock } = this.#parts;
-    const olderMs = clock.wallMs() - this.#options.acknowledgedRetentionMs;
-    for (const lane of this.#lanes().filter((candidate) => candidate.forward)) {
-      const old = await lastBefore(lane, store.log, olderMs);
-      const last = old < lane.acknowledged ? old : lane.acknowledged;
-      if (last < lane.firstKept) continue;
-      // Whole blocks only: the one that holds `last` may hold more.
-      const cut = await cutByBytes(lane, store.log, Infinity, last);
-      if (cut !== null) await this.#drop(lane, cut.lastOrdinal);
+  async #trimOld(): Promise<void> {
+    const { acknowledgedRetentionMs, retentionMs } = this.#options;
+    for (const lane of this.#lanes()) {
+      if (lane.forward) await this.#trimBefore(lane, acknowledgedRetentionMs, lane.acknowledged);
+      if (retentionMs !== null) await this.#trimBefore(lane, retentionMs, lane.history.last);
     }
+  }
+
+  async #trimBefore(lane: LocalLane, ageMs: number, lastMax: bigint): Promise<void> {
+    const { store } = this.#parts;
+    const { log } = store;
+    const old = await lastBefore(lane, log, store.nowMs() - ageMs);
+    const last = old < lastMax ? old : lastMax;
+    if (last < lane.firstKept) return;
+    // Whole blocks only: the one that holds `last` may hold more.
+    const cut = await cutByBytes(lane, log, Infinity, last);
+    if (cut === null) return;
+    const [change] = await this.#drop(lane, cut.lastOrdinal);
+    if (change !== undefined) store.meta.putLazy(change.key, change.value);
   }
 }
 
 /** What the server has, and what is never sent. */
 function acknowledgedOf(lane: LocalLane): bigint {
   return lane.forward ? lane.acknowledged : lane.history.last;
+}
+
+/** In this order. */
+function categoriesOf(policy: FullPolicy): readonly Due[] {
+  switch (policy) {
+    case 'reject':
+      return [acknowledgedOf];
+    case 'drop-oldest':
+      return [acknowledgedOf, (lane) => lane.history.last];
+    case 'drop-oldest-of-lowest-class':
+      return [acknowledgedOf, ...RECORD_CLASSES.toReversed().map(everythingOf)];
+  }
 }
 
 function everythingOf(recordClass: string): Due {

@@ -11,8 +11,11 @@ interface Metric {
   readonly kind: 'counter' | 'gauge';
   readonly help: string;
   readonly series: Map<string, Series>;
-  read?: () => number;
+  read?: Read;
 }
+
+/** One value, or one for each set of labels. */
+export type Read = () => number | readonly { readonly labels: Labels; readonly value: number }[];
 
 /** Series of one metric; more distinct labels than this are counted under `other`. */
 const SERIES_MAX = 10_000;
@@ -49,7 +52,7 @@ export class MetricsRegistry {
   }
 
   /** A gauge that is read when the metrics are. */
-  observe(name: string, help: string, read: () => number): void {
+  observe(name: string, help: string, read: Read): void {
     this.#register(name, 'gauge', help).read = read;
   }
 
@@ -90,8 +93,8 @@ function keyOf(labels: Labels): string {
 
 function renderMetric(name: string, metric: Metric | undefined): string {
   if (metric === undefined) return '';
-  const read = metric.read;
-  const series = read === undefined ? [...metric.series.values()] : [{ labels: {}, value: read() }];
+  const value = metric.read?.() ?? [...metric.series.values()];
+  const series = typeof value === 'number' ? [{ labels: {}, value }] : value;
   const lines = series.map(({ labels, value }) => `${name}${renderLabels(labels)} ${value}\n`);
   return `# HELP ${name} ${metric.help.replaceAll('\n', ' ')}\n# TYPE ${name} ${metric.kind}\n${lines.join('')}`;
 }

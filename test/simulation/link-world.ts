@@ -170,7 +170,12 @@ export class GatewaySide {
     const records = new RecordLog(store.log, identity, systemClock, nodeDigest);
     const local = await LocalLog.open(
       { store, records, run: identity.run, clock: systemClock, digest: nodeDigest, log: quiet },
-      { capBytes: this.#capBytes, acknowledgedRetentionMs: 3_600_000 },
+      {
+        capBytes: this.#capBytes,
+        acknowledgedRetentionMs: 3_600_000,
+        whenFull: 'drop-oldest-of-lowest-class',
+        retentionMs: null,
+      },
     );
     const identities = await IdentityStore.open(store.meta, openFileKey(join(this.#folder, 'gateway.key')));
     if (code !== undefined) await identities.prepare(code, serverUrl);
