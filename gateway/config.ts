@@ -144,6 +144,12 @@ const gatewayConfig = z
       })
       .prefault({})
       .describe('The durable log'),
+    clock: z
+      .enum(['auto', 'system'])
+      .default('auto')
+      .describe(
+        'Whether to trust the clock of this machine: auto when systemd-timesyncd has set it; system always, for chrony, PTP or a clock chip',
+      ),
     status: z
       .strictObject({
         host: z

@@ -2,6 +2,7 @@
 // other order. It reads no arguments and ends no process; cli/ does.
 import { hostname } from 'node:os';
 import { builtInProfiles } from '../devices/built-in-profiles.ts';
+import { isClockSynchronized } from '../runtime/clock-sync.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
@@ -17,6 +18,7 @@ import { openRunIdentity } from '../storage/run-identity.ts';
 import type { TributaryError } from '../stream/errors.ts';
 import { PENDING_BYTES_MAX } from '../stream/limits.ts';
 import type { Log } from '../stream/ports.ts';
+import { ClockAnchors } from './clock-anchors.ts';
 import type { GatewayConfig } from './config.ts';
 import { observeGateway } from './gateway-metrics.ts';
 import { IdentityStore } from './identity-store.ts';
@@ -83,12 +85,21 @@ async function build(
     onStorageFailed,
   );
   const identity = openRunIdentity();
+  const anchors = parts.use(
+    await ClockAnchors.open({
+      meta: store.meta,
+      clock,
+      log: log.child('clock'),
+      bootId: identity.bootId,
+      isSynchronized: config.clock === 'system' ? () => true : isClockSynchronized,
+    }),
+  );
   const wear = parts.use(
     await LogWear.open({ store, clock, log: log.child('log') }, config.log.writtenBytesPerDay),
   );
   const records = new RecordLog(store.log, identity, clock, digest, {
     pace: wear,
-    clockSync: () => 'unknown',
+    clockSync: () => anchors.state,
     makeRoom: (error) => local.makeRoom(error),
     pendingBytesMax: pendingBytesMax(config.log.capBytes),
   });
@@ -114,6 +125,7 @@ async function build(
       clock,
       random: Math.random,
       log: log.child('uplink'),
+      onServerTime: (wallMs) => anchors.heard(wallMs),
       onRefused,
     }),
   );
@@ -154,6 +166,7 @@ async function build(
       name: config.name ?? hostname(),
       startedAt: new Date(startedMs).toISOString(),
       link: link.status,
+      clock: anchors.state,
       ...intake.counts,
       backlog: await local.backlog(),
       log: {

@@ -14,6 +14,8 @@ export interface ServerLinkParts extends Omit<UplinkParts, 'identity'> {
   readonly identities: IdentityStore;
   /** What the operator calls this gateway. */
   readonly name: string;
+  /** The server has said what time it is. */
+  readonly onServerTime: (wallMs: number) => void;
   /** The server refuses the code for good. */
   readonly onRefused: (error: TributaryError) => void;
 }

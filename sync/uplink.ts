@@ -23,6 +23,8 @@ export interface LinkStatus {
 export interface UplinkEvents {
   /** The server does not know this gateway, or is not the one it was enrolled at. */
   onStranger(): Promise<void>;
+  /** The server has just said what time it is, milliseconds since 1970. */
+  onServerTime(wallMs: number): void;
 }
 
 export class Uplink {
@@ -86,6 +88,7 @@ export class Uplink {
 
   #welcome(serverMinusLocalMs: number): void {
     this.#status = { ...this.#status, serverMinusLocalMs };
+    this.#parts.onServerTime(this.#parts.clock.wallMs() + serverMinusLocalMs);
     this.#become('online', null);
     this.#parts.log.notice('uplink online', { server: this.#parts.identity().serverUrl });
   }

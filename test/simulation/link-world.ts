@@ -189,6 +189,7 @@ export class GatewaySide {
       clock: systemClock,
       random: () => 0.02,
       log: quiet,
+      onServerTime: () => undefined,
       onRefused: (error) => {
         throw error;
       },
