@@ -1,5 +1,5 @@
 // `npm run bench`: every figure as a ratio to a named peer in the same run. Options: --rounds N, --seconds N, and the
-// names of workloads (mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
+// names of workloads (append, mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
@@ -8,11 +8,18 @@ import { parseArgs } from 'node:util';
 import { isThere } from './contender.ts';
 import { getRecordsWorkload, putRecordsWorkload } from './kinesis.ts';
 import { measure, report } from './measure.ts';
+import type { Pace, Workload } from './measure.ts';
 import { mqttWorkload } from './mqtt.ts';
+import { storageReport } from './storage.ts';
 
-const WORKLOADS = { mqtt: mqttWorkload, put: putRecordsWorkload, get: getRecordsWorkload };
+const REPORTS = {
+  append: storageReport,
+  mqtt: reportOf(mqttWorkload),
+  put: reportOf(putRecordsWorkload),
+  get: reportOf(getRecordsWorkload),
+};
 const ROOT = join(import.meta.dirname, '../..');
-const PEER_PACKAGES = ['kinesalite@3.3.3', 'kinesis-local@0.6.2'];
+const PEER_PACKAGES = ['kinesalite@3.3.3', 'kinesis-local@0.6.2', 'better-sqlite3@12.11.1'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,19 +30,22 @@ const { values, positionals } = parseArgs({
   },
 });
 const pace = { rounds: Number(values.rounds), durationMs: 1000 * Number(values.seconds), warmUpMs: 2000 };
-const names = (positionals.length === 0 ? Object.keys(WORKLOADS) : positionals) as (keyof typeof WORKLOADS)[];
+const names = (positionals.length === 0 ? Object.keys(REPORTS) : positionals) as (keyof typeof REPORTS)[];
 
 installPeers();
 if (isThere('taskset')) execFileSync('taskset', ['-pc', '1', String(process.pid)], { stdio: 'ignore' });
 const sections = [heading()];
 for (const name of names) {
-  const workload = WORKLOADS[name];
-  sections.push(report(workload, await measure(workload, pace)));
+  sections.push(await REPORTS[name](pace));
   // After each: a run takes minutes, and what is measured should not be lost.
   if (values.write) writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), sections.join('\n'));
 }
 process.stdout.write(sections.join('\n'));
 process.exit(0);
+
+function reportOf(workload: Workload): (pace: Pace) => Promise<string> {
+  return async (one) => report(workload, await measure(workload, one));
+}
 
 function heading(): string {
   const model = cpus()[0]?.model ?? 'unknown';
@@ -53,11 +63,10 @@ Machine: ${cpus().length} cores (${model}), Linux ${release()}, Node ${process.v
 /** Peers are measured, not depended on: they stay out of package.json. */
 function installPeers(): void {
   const folder = join(ROOT, 'node_modules/.cache/bench');
-  if (
-    existsSync(join(folder, 'node_modules/kinesalite')) &&
-    existsSync(join(folder, 'node_modules/kinesis-local'))
-  )
-    return;
+  const isInstalled = PEER_PACKAGES.every((name) =>
+    existsSync(join(folder, 'node_modules', name.slice(0, name.lastIndexOf('@')))),
+  );
+  if (isInstalled) return;
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
   execFileSync('npm', ['install', '--no-audit', '--no-fund', ...PEER_PACKAGES], {

@@ -100,6 +100,6 @@ export function report(workload: Workload, results: readonly Result[]): string {
   return `### ${workload.title}\n\n${lines.join('\n')}\n\nLoad average at the end: ${load}.\n`;
 }
 
-function rounded(value: number): string {
+export function rounded(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
