@@ -28,7 +28,7 @@ import { checkValue } from './meta-entry.ts';
 import { StoredRecord, takeRecords } from './record-page.ts';
 import type { RecordPage } from './record-page.ts';
 import { CALL_NOTE_BYTES_MAX, answerWaiters, batchesOf } from './record-queue.ts';
-import type { RecordBatch, RecordQueue } from './record-queue.ts';
+import type { AppendedPositions, RecordBatch, RecordQueue } from './record-queue.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { nameOf } from './shard-keys.ts';
 
@@ -86,7 +86,11 @@ export class RecordLog {
    * contiguous, in order, all or none unless they are more than one block holds. The caller leaves the data alone until
    * then. Throws BUSY, RECORD_TOO_LARGE, META_VALUE_TOO_LARGE, SHARD_CLOSED or STORAGE_FULL.
    */
-  async append(ref: ShardRef, records: readonly RecordInput[], options: WriteOptions): Promise<Position[]> {
+  async append(
+    ref: ShardRef,
+    records: readonly RecordInput[],
+    options: WriteOptions,
+  ): Promise<AppendedPositions> {
     assert(records.length > 0, 'an append has records');
     // What one caller does wrong must be found before its records share a block with others'.
     const noteBytes = options.note?.length ?? 0;
@@ -139,7 +143,11 @@ export class RecordLog {
     throw new TributaryError('BUSY', `more than ${max} bytes wait for the disk; try again`);
   }
 
-  #enqueue(ref: ShardRef, records: readonly TimedRecord[], options: WriteOptions): Promise<Position[]> {
+  #enqueue(
+    ref: ShardRef,
+    records: readonly TimedRecord[],
+    options: WriteOptions,
+  ): Promise<AppendedPositions> {
     return new Promise((resolve, reject) => {
       const { with: changes = [], note = null } = options;
       this.#queueOf(ref, options).waiters.push({ records, with: changes, note, resolve, reject });

@@ -1,7 +1,7 @@
 // What waits for its commit in a RecordLog: appends gathered by shard and class, and cut into blocks.
+import { assert } from '../stream/errors.ts';
 import type { MetaChange, ShardRef } from '../stream/ports.ts';
 import type { Position } from '../stream/position.ts';
-import { positionParts, toPosition } from '../stream/position.ts';
 import type { RecordClass, TimedRecord } from '../stream/record.ts';
 import { BLOCK_RECORDS_MAX, NOTE_BYTES_MAX } from '../stream/limits.ts';
 import { cutIntoBlocks } from './block-builder.ts';
@@ -10,7 +10,7 @@ export interface Waiter {
   readonly records: readonly TimedRecord[];
   readonly with: readonly MetaChange[];
   readonly note: Uint8Array | null;
-  readonly resolve: (positions: Position[]) => void;
+  readonly resolve: (positions: AppendedPositions) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -68,23 +68,47 @@ function notesOf(
   });
 }
 
-/** Gives each waiter the positions of its records. `firsts`: of each batch, the position of its first record. */
+/** Tells each waiter where its records are. `firsts`: of each batch, the position of its first record. */
 export function answerWaiters(
   waiters: readonly Waiter[],
   batches: readonly RecordBatch[],
   firsts: readonly Position[],
 ): void {
-  const positions = firsts.flatMap((first, index) =>
-    positionsFrom(first, batches[index]?.records.length ?? 0),
-  );
-  let at = 0;
+  let [batch, taken] = [0, 0];
   for (const waiter of waiters) {
-    waiter.resolve(positions.slice(at, at + waiter.records.length));
-    at += waiter.records.length;
+    const runs: PositionRun[] = [];
+    for (let left = waiter.records.length; left > 0;) {
+      const count = Math.min(left, (batches[batch]?.records.length ?? 0) - taken);
+      if (count > 0) runs.push({ first: behind(firsts[batch], taken), count });
+      left -= count;
+      taken += count;
+      if (left > 0) [batch, taken] = [batch + 1, 0];
+    }
+    waiter.resolve(new AppendedPositions(runs));
   }
 }
 
-function positionsFrom(first: Position, count: number): Position[] {
-  const { epoch, commit } = positionParts(first);
-  return Array.from({ length: count }, (_, index) => toPosition(epoch, commit, index));
+interface PositionRun {
+  readonly first: Position;
+  readonly count: number;
+}
+
+/** Where the records of one append are, in their order. Made when they are asked for: most writers never ask. */
+export class AppendedPositions implements Iterable<Position> {
+  readonly #runs: readonly PositionRun[];
+
+  constructor(runs: readonly PositionRun[]) {
+    this.#runs = runs;
+  }
+
+  *[Symbol.iterator](): Generator<Position> {
+    for (const { first, count } of this.#runs)
+      for (let index = 0; index < count; index += 1) yield behind(first, index);
+  }
+}
+
+/** The index is what a position ends with. */
+function behind(first: Position | undefined, count: number): Position {
+  assert(first !== undefined, 'a batch has a first position');
+  return (first + BigInt(count)) as Position;
 }

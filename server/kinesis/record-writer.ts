@@ -54,11 +54,11 @@ export async function putToShard(
 }
 
 /** What is put together usually lies in one block, where only the index differs. */
-function placed(positions: readonly Position[], shard: Shard): Placed[] {
+function placed(positions: Iterable<Position>, shard: Shard): Placed[] {
   const ShardId = shardIdOf(shard.index);
   let block = -1n;
   let numberAt: (index: number) => string = String;
-  return positions.map((position) => {
+  return Array.from(positions, (position) => {
     if (position >> 16n !== block) {
       block = position >> 16n;
       numberAt = sequenceNumbersOf((block << 16n) as Position, shard.index);
