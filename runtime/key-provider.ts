@@ -1,8 +1,9 @@
 // Where the key that seals secrets at rest comes from. Only `file` for now; the file is made at first use.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { TributaryError } from '../stream/errors.ts';
+import { giveName, nameToMake, removeUnfinished } from './whole-file.ts';
 
 /** Seals small secrets with AES-256-GCM; `context` is authenticated, so that a value cannot be moved to another key. */
 export interface Sealer {
@@ -58,17 +59,15 @@ function missing(path: string, { storeFile, lastResort }: SealedStore): Tributar
   );
 }
 
+/** Whole or not at all: half a key would keep the program from ever starting again. */
 function createKey(path: string): Uint8Array {
+  removeUnfinished(path);
+  const made = nameToMake(path);
   const key = randomBytes(KEY_BYTES);
-  // "wx": two programs that start at once must not end up with two keys.
-  const file = openSync(path, 'wx', 0o600);
-  writeSync(file, key);
-  fsyncSync(file);
-  closeSync(file);
-  const folder = openSync(dirname(path), 'r');
-  fsyncSync(folder);
-  closeSync(folder);
-  return key;
+  writeFileSync(made, key, { mode: 0o600, flag: 'wx' });
+  if (giveName(made, path)) return key;
+  // Two programs that start at once must not end up with two keys.
+  return readKey(path) ?? createKey(path);
 }
 
 function seal(key: Uint8Array, plain: Uint8Array, context: string): Uint8Array {

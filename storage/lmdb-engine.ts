@@ -1,5 +1,5 @@
 // The LMDB file under a store: its tables, its transactions, its pages. The only file that knows the library's traps.
-import { closeSync, fsyncSync, openSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as lmdb from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
@@ -48,20 +48,7 @@ export class LmdbEngine implements Engine {
     this.#path = path;
     this.#room = new DiskRoom(path);
     this.#room.require(OPENING_HEADROOM_BYTES);
-    this.#root = lmdb.open<Buffer, Buffer>({
-      path,
-      noSubdir: true,
-      pageSize: PAGE_BYTES,
-      // With it on, the library's documents leave open when a resolved write is on the disk.
-      overlappingSync: false,
-      // Batching by event turn keeps a promise of its own that nobody can catch when the commit fails.
-      eventTurnBatching: false,
-      maxDbs: TABLES_MAX,
-      maxReaders: 126,
-      ...METRICS,
-      ...BINARY,
-    });
-    syncFolder(dirname(path));
+    this.#root = openFile(path);
     this.#cap = capBytes === Infinity ? null : new CapRoom(path, capBytes, () => this.#readers());
   }
 
@@ -239,6 +226,27 @@ export class LmdbEngine implements Engine {
   }
 }
 
+/** A file without tables, closed again. The library leaves it to others to sync it and its name. */
+export async function makeEmptyFile(path: string): Promise<void> {
+  await openFile(path).close();
+}
+
+function openFile(path: string): RootDatabase<Buffer, Buffer> {
+  return lmdb.open<Buffer, Buffer>({
+    path,
+    noSubdir: true,
+    pageSize: PAGE_BYTES,
+    // With it on, the library's documents leave open when a resolved write is on the disk.
+    overlappingSync: false,
+    // Batching by event turn keeps a promise of its own that nobody can catch when the commit fails.
+    eventTurnBatching: false,
+    maxDbs: TABLES_MAX,
+    maxReaders: 126,
+    ...METRICS,
+    ...BINARY,
+  });
+}
+
 interface TreeStats {
   readonly entryCount: number;
   readonly treeBranchPageCount: number;
@@ -309,11 +317,4 @@ function nameKey(name: string): Buffer {
 
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** The library does not: without it a power cut may take the file's name. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
 }

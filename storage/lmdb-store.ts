@@ -8,6 +8,7 @@ import { LmdbEngine } from './lmdb-engine.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
 import { LmdbShardLog } from './lmdb-shard-log.ts';
 import type { LogCensus, LogTables } from './shard-registry.ts';
+import { makeStoreFile } from './new-store-file.ts';
 import { damagedStore } from './storage-error.ts';
 import { claimStore } from './store-owner.ts';
 import { probeStore, rememberClosed } from './store-probe.ts';
@@ -57,7 +58,7 @@ export interface StoreFormat {
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
   await probeStore(options.path);
-  const engine = openEngine(options.path, options.capBytes);
+  const engine = await openEngine(options.path, options.capBytes);
   const committer = new Committer(engine, {
     commitMsMax: options.commitMsMax ?? COMMIT_MS_MAX,
     lazyMs: options.lazyMs ?? LAZY_MS,
@@ -70,8 +71,9 @@ export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
   }
 }
 
-function openEngine(path: string, capBytes: number | undefined): LmdbEngine {
+async function openEngine(path: string, capBytes: number | undefined): Promise<LmdbEngine> {
   try {
+    await makeStoreFile(path);
     return new LmdbEngine(path, capBytes);
   } catch (error) {
     throw startError(path, error);

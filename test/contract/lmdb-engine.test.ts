@@ -1,7 +1,7 @@
 // Goal: what the embedded engine promises the logic above: one transaction for a turn, copies for readers, one owner.
 // Method: real files; the number of LMDB's last transaction counts commits.
 import { fork } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -128,6 +128,22 @@ describe.each(LAYOUTS)('a store with layout %s', (layout) => {
       expect(await allBlocks(store.log, ref)).toEqual([hex(block(1, ref.shardId).block)]);
     }
     await store.close();
+  });
+});
+
+describe('the file', () => {
+  it('has its name only when it is whole, and nothing of an earlier attempt beside it', async () => {
+    for (const left of [`${path}.new-1`, `${path}.new-1-lock`]) writeFileSync(left, 'torn');
+    const store = await openLmdbStore({ path, clock: new ManualClock() });
+    expect(readdirSync(folder).toSorted()).toEqual(['log.mdb', 'log.mdb-lock']);
+    await store.meta.put('k', bytes('v'), 'any');
+    await store.close();
+    // Killed before the other name was removed.
+    linkSync(path, `${path}.new-2`);
+    const again = await openLmdbStore({ path, clock: new ManualClock() });
+    expect(text((await again.meta.get('k'))?.value)).toBe('v');
+    await again.close();
+    expect(readdirSync(folder).toSorted()).toEqual(['log.mdb', 'log.mdb-lock']);
   });
 });
 
