@@ -1,0 +1,101 @@
+// Images of a recorded run's disk, one for each chosen moment, in folders of their own. The same seed and the same
+// recording give the same images.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { randomOf } from '../../seeded-random.ts';
+import { Disk } from './disk.ts';
+import type { Cheats, Choice } from './disk.ts';
+import type { Expectation } from './expectation.ts';
+import { EXPECTATION_FILE } from './image-names.ts';
+import type { DiskEvent } from './recording.ts';
+import type { Said } from './said.ts';
+
+export interface Image {
+  readonly folder: string;
+  /** Which event of the recording it is behind, and what of the uncertain it has. */
+  readonly moment: string;
+}
+
+/** A page of the store, and what a disk writes at once at least. */
+const [PAGE_BYTES, SECTOR_BYTES] = [4_096, 512];
+/** While the store is made everything happens once: a fifth of the images is from there. */
+const START_EVENTS = 50;
+const START_SHARE = 0.2;
+const LOCK_BYTES = 8_272;
+
+/** `count` images of the recording, in the order of time, made as they are asked for. */
+export function* imagesOf(
+  events: readonly DiskEvent[],
+  count: number,
+  seed: number,
+  folder: string,
+  cheats: Cheats = {},
+): Generator<Image> {
+  const random = randomOf(seed);
+  const disk = new Disk(cheats);
+  const moments = momentsOf(events, count, random);
+  const said = saidIn(events);
+  let [before, at, made]: [Said | null, number, number] = [null, 0, 0];
+  for (const [index, event] of events.entries()) {
+    disk.play(event);
+    if (event.kind === 'say') {
+      before = said[at] ?? null;
+      at += 1;
+    }
+    for (; moments[made] === index; made += 1) {
+      const behind = said[at];
+      if (behind === undefined) return;
+      const choice = choose(random);
+      const image = join(folder, `${made}`);
+      write(image, disk.image(choice), { before, behind }, random);
+      const { pieceBytes, likelihood } = choice;
+      yield {
+        folder: image,
+        moment: `event ${index} (${event.kind}), pieces of ${pieceBytes} bytes, likelihood ${likelihood}`,
+      };
+    }
+  }
+}
+
+/** Behind which events, ascending; always before the last thing that is said. */
+function momentsOf(events: readonly DiskEvent[], count: number, random: () => number): number[] {
+  const end = events.findLastIndex(({ kind }) => kind === 'say');
+  return Array.from({ length: count }, (_, index) =>
+    Math.floor(random() * (index < count * START_SHARE ? Math.min(START_EVENTS, end) : end)),
+  ).toSorted((a, b) => a - b);
+}
+
+function saidIn(events: readonly DiskEvent[]): Said[] {
+  return events.flatMap((event) => (event.kind === 'say' ? [JSON.parse(event.text) as Said] : []));
+}
+
+/** Nothing, everything, or any part in whole writes, pages or sectors. */
+function choose(random: () => number): Choice {
+  const pick = random();
+  if (pick < 0.15) return { pieceBytes: Infinity, likelihood: 0, random };
+  if (pick < 0.3) return { pieceBytes: Infinity, likelihood: 1, random };
+  const likelihood = [0.1, 0.5, 0.9][Math.floor(random() * 3)] ?? 0.5;
+  if (pick < 0.45) return { pieceBytes: Infinity, likelihood, random };
+  return { pieceBytes: pick < 0.65 ? PAGE_BYTES : SECTOR_BYTES, likelihood, random };
+}
+
+function write(
+  image: string,
+  files: ReadonlyMap<string, Buffer>,
+  expectation: Expectation,
+  random: () => number,
+): void {
+  mkdirSync(image);
+  for (const [name, bytes] of files) writeFileSync(join(image, name), isLock(name) ? lock(random) : bytes);
+  writeFileSync(join(image, EXPECTATION_FILE), JSON.stringify(expectation));
+}
+
+/** Written through memory, of which no trace tells: it may hold anything. */
+function isLock(name: string): boolean {
+  return name.endsWith('-lock');
+}
+
+function lock(random: () => number): Buffer {
+  const bytes = Buffer.alloc(LOCK_BYTES * Math.floor(random() * 2));
+  return random() < 0.5 ? bytes : (bytes.map(() => Math.floor(random() * 256)) as Buffer);
+}

@@ -1,0 +1,140 @@
+// Goal: an acknowledged record survives a power cut at any moment, with everything of its commit, and the store opens by
+// itself. Method: strace records what a real run writes and when it syncs; a model of the disk keeps what is certain and
+// any part of the rest; each image is opened by the real store and compared with what was acknowledged by then. The same
+// must fail when syncing is switched off. A failure keeps its image and prints the command that checks it again; new
+// images of new recordings come by POWER_CUT_SEED=<seed> POWER_CUT_IMAGES=<count> npx vitest run --project fault power-cut
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { needs } from '../../tools.ts';
+import type { Cheats } from './disk.ts';
+import { ImageCheckers } from './image-checkers.ts';
+import { imagesOf } from './images.ts';
+import type { Image } from './images.ts';
+import { readRecording } from './recording.ts';
+import type { DiskEvent } from './recording.ts';
+import { STRACE } from './trace.ts';
+
+const DIST = join(import.meta.dirname, '../../../dist/test/fault/power-cut');
+const isNightly = process.env['NIGHTLY'] === 'true';
+const seed = Number(process.env['POWER_CUT_SEED'] ?? 1 + Math.floor(Math.random() * 1_000_000));
+/** Of all recordings together. */
+const IMAGES = Number(process.env['POWER_CUT_IMAGES'] ?? (isNightly ? 6_000 : 320));
+/** Of each run that cheats. */
+const CHEATED_IMAGES = 24;
+const FAILURES_SHOWN = 5;
+
+const WRITERS = [
+  { name: 'a gateway’s log (layout perShard)', program: 'lanes-writer.js', rounds: 24 },
+  { name: 'a server’s log (layout shared)', program: 'shards-writer.js', rounds: 36 },
+] as const;
+type Writer = (typeof WRITERS)[number];
+
+interface Failure {
+  readonly image: Image;
+  readonly problems: readonly string[];
+}
+
+let folder = '';
+let checkers = new ImageCheckers(0);
+let isKept = false;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tributary-power-cut-'));
+  checkers = new ImageCheckers(Math.max(2, Math.min(8, availableParallelism())));
+});
+afterAll(() => {
+  checkers.close();
+  if (!isKept) rmSync(folder, { recursive: true, force: true });
+});
+
+describe.each(WRITERS)('a power cut during $name', (writer) => {
+  it(
+    'leaves everything that was acknowledged, whole and in order',
+    { timeout: 60_000 + IMAGES * 1_000 },
+    async (context) => {
+      needs(context, 'strace');
+      const events = await record(writer, 'honest', []);
+      const failures = await failuresOf(events, IMAGES / WRITERS.length, `${writer.program}-images`);
+      if (failures.length > 0) isKept = true;
+      expect(failures.map(report).slice(0, FAILURES_SHOWN).join('\n\n')).toBe('');
+    },
+  );
+
+  it.for<{ name: string; inject: string[]; cheats: Cheats }>([
+    {
+      name: 'no sync reaches the disk',
+      inject: ['-e', 'inject=fdatasync,fsync:retval=0'],
+      cheats: { ignoresSyncedWrites: true, writesBackAfter: 200 },
+    },
+    { name: 'pages are not synced', inject: [], cheats: { ignoresSyncs: true, writesBackAfter: 40 } },
+    {
+      name: 'root pages are not synced',
+      inject: [],
+      cheats: { ignoresSyncedWrites: true, writesBackAfter: 40 },
+    },
+  ])('is seen to lose data when $name', async ({ name, inject, cheats }, context) => {
+    needs(context, 'strace');
+    const run = name.replaceAll(' ', '-');
+    const events = await record(writer, run, inject);
+    const failures = await failuresOf(events, CHEATED_IMAGES, `${writer.program}-${run}-images`, cheats);
+    rmSync(join(folder, `${writer.program}-${run}-images`), { recursive: true });
+    process.stdout.write(`${writer.program}, ${name}: ${failures.length} of ${CHEATED_IMAGES} images bad\n`);
+    expect(failures.length).toBeGreaterThan(0);
+  });
+});
+
+/** A real run, with everything it wrote. */
+async function record(writer: Writer, name: string, inject: readonly string[]): Promise<DiskEvent[]> {
+  const run = join(folder, `${writer.program}-${name}`);
+  const data = join(run, 'data');
+  const [trace, said] = [join(run, 'trace'), join(run, 'said')];
+  mkdirSync(data, { recursive: true });
+  const program = [process.execPath, join(DIST, writer.program), data, said, `${seed}`, `${writer.rounds}`];
+  await finished('strace', [...STRACE, ...inject, '-o', trace, ...program]);
+  const events = await readRecording(trace, data, said);
+  rmSync(run, { recursive: true });
+  return events;
+}
+
+async function failuresOf(
+  events: readonly DiskEvent[],
+  count: number,
+  name: string,
+  cheats: Cheats = {},
+): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  const images = join(folder, name);
+  mkdirSync(images, { recursive: true });
+  const pending = imagesOf(events, count, seed, images, cheats);
+  const work = async (): Promise<void> => {
+    for (const image of pending) {
+      const problems = await checkers.check(image.folder);
+      if (problems.length > 0) failures.push({ image, problems });
+      else rmSync(image.folder, { recursive: true });
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+  return failures;
+}
+
+function report({ image, problems }: Failure): string {
+  const again = `node ${join(DIST, 'image-check.js')} ${image.folder}`;
+  return [`seed ${seed}, ${image.moment}; check it again: ${again}`, ...problems].join('\n  ');
+}
+
+function finished(command: string, parameters: readonly string[]): Promise<void> {
+  const child = spawn(command, parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let words = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    words = (words + chunk.toString()).slice(-4_000);
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`${parameters.join(' ')} ended with ${code ?? signal}: ${words}`));
+    });
+  });
+}
