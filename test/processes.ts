@@ -57,14 +57,16 @@ export function temporaryFolder(name = 'data'): string {
 
 /**
  * Starts `tributary ARGUMENTS…` and waits for its ready line. Rejects with its stderr when it ends before.
- * `fileKiBMax`: a write beyond that size of a file fails, as on a broken disk.
+ * `fileKiBMax`: a write beyond that size of a file fails, as on a broken disk. `wrapper`: a command that runs it in its
+ * own place, so that its process id stays the program's.
  */
 export async function startProgram(
   parameters: readonly string[],
   env: Environment = {},
   fileKiBMax?: number,
+  wrapper: readonly string[] = [],
 ): Promise<RunningProgram> {
-  const node = [process.execPath, MAIN, ...parameters];
+  const node = [...wrapper, process.execPath, MAIN, ...parameters];
   // Ignored in bash, the signal of that limit is ignored in the program: it sees an error instead.
   const limited = ['-c', `trap '' XFSZ; ulimit -f ${fileKiBMax}; exec "$@"`, 'bash', ...node];
   const [command = '', ...rest] = fileKiBMax === undefined ? node : ['bash', ...limited];
@@ -136,6 +138,7 @@ export interface GatewayStart {
   /** E.g. `--server URL --enrol CODE`. */
   readonly parameters?: readonly string[];
   readonly env?: Environment;
+  readonly wrapper?: readonly string[];
 }
 
 export async function startGateway(start: GatewayStart = {}): Promise<RunningGateway> {
@@ -144,6 +147,8 @@ export async function startGateway(start: GatewayStart = {}): Promise<RunningGat
   const program = await startProgram(
     [...parameters, '--status-port', '0', ...(start.parameters ?? [])],
     start.env,
+    undefined,
+    start.wrapper,
   );
   const mqttPort = Number(program.ready['mqttPort']);
   return {

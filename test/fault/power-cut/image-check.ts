@@ -34,7 +34,7 @@ async function checkImage(image: string): Promise<string[]> {
 async function openAndCheck(path: string, expectation: Expectation, problems: Problems): Promise<void> {
   const { before, behind } = expectation;
   const clock = clockAt(before?.kind === 'shards' ? before.nowMs : 0);
-  const layout = behind.kind === 'lanes' ? 'perShard' : 'shared';
+  const layout = behind.kind === 'lanes' ? 'perShard' : behind.layout;
   const store = await openLmdbStore({ path, clock, layout });
   try {
     if (behind.kind === 'lanes') await checkLanes(store, before as LanesSaid | null, behind, problems);

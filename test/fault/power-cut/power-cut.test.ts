@@ -22,9 +22,11 @@ const isNightly = process.env['NIGHTLY'] === 'true';
 const seed = Number(process.env['POWER_CUT_SEED'] ?? 1 + Math.floor(Math.random() * 1_000_000));
 /** Of all recordings together. */
 const IMAGES = Number(process.env['POWER_CUT_IMAGES'] ?? (isNightly ? 6_000 : 320));
+const IMAGES_PER_RECORDING = 400;
 /** Of each run that cheats. */
 const CHEATED_IMAGES = 24;
 const FAILURES_SHOWN = 5;
+const CHECKERS = Math.max(2, Math.min(8, availableParallelism()));
 
 const WRITERS = [
   { name: 'a gateway’s log (layout perShard)', program: 'lanes-writer.js', rounds: 24 },
@@ -42,7 +44,7 @@ let checkers = new ImageCheckers(0);
 let isKept = false;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'tributary-power-cut-'));
-  checkers = new ImageCheckers(Math.max(2, Math.min(8, availableParallelism())));
+  checkers = new ImageCheckers(CHECKERS);
 });
 afterAll(() => {
   checkers.close();
@@ -55,8 +57,12 @@ describe.each(WRITERS)('a power cut during $name', (writer) => {
     { timeout: 60_000 + IMAGES * 1_000 },
     async (context) => {
       needs(context, 'strace');
-      const events = await record(writer, 'honest', []);
-      const failures = await failuresOf(events, IMAGES / WRITERS.length, `${writer.program}-images`);
+      const failures: Failure[] = [];
+      for (const [index, count] of sharesOf(IMAGES / WRITERS.length).entries()) {
+        const name = `${writer.program}-${index}`;
+        const events = await record(writer, name, seed + index);
+        failures.push(...(await failuresOf(events, count, name, seed + index)));
+      }
       if (failures.length > 0) isKept = true;
       expect(failures.map(report).slice(0, FAILURES_SHOWN).join('\n\n')).toBe('');
     },
@@ -76,38 +82,58 @@ describe.each(WRITERS)('a power cut during $name', (writer) => {
     },
   ])('is seen to lose data when $name', async ({ name, inject, cheats }, context) => {
     needs(context, 'strace');
-    const run = name.replaceAll(' ', '-');
-    const events = await record(writer, run, inject);
-    const failures = await failuresOf(events, CHEATED_IMAGES, `${writer.program}-${run}-images`, cheats);
-    rmSync(join(folder, `${writer.program}-${run}-images`), { recursive: true });
+    const run = `${writer.program}-${name.replaceAll(' ', '-')}`;
+    const events = await record(writer, run, seed, inject);
+    const failures = await failuresOf(events, CHEATED_IMAGES, run, seed, cheats);
+    rmSync(join(folder, run), { recursive: true });
     process.stdout.write(`${writer.program}, ${name}: ${failures.length} of ${CHEATED_IMAGES} images bad\n`);
     expect(failures.length).toBeGreaterThan(0);
   });
 });
 
+/** One recording for so many images each. */
+function sharesOf(count: number): number[] {
+  const recordings = Math.ceil(count / IMAGES_PER_RECORDING);
+  return Array.from({ length: recordings }, () => Math.ceil(count / recordings));
+}
+
 /** A real run, with everything it wrote. */
-async function record(writer: Writer, name: string, inject: readonly string[]): Promise<DiskEvent[]> {
-  const run = join(folder, `${writer.program}-${name}`);
+async function record(
+  writer: Writer,
+  name: string,
+  runSeed: number,
+  inject: readonly string[] = [],
+): Promise<DiskEvent[]> {
+  const run = join(folder, `${name}-run`);
   const data = join(run, 'data');
   const [trace, said] = [join(run, 'trace'), join(run, 'said')];
   mkdirSync(data, { recursive: true });
-  const program = [process.execPath, join(DIST, writer.program), data, said, `${seed}`, `${writer.rounds}`];
+  const program = [
+    process.execPath,
+    join(DIST, writer.program),
+    data,
+    said,
+    `${runSeed}`,
+    `${writer.rounds}`,
+  ];
   await finished('strace', [...STRACE, ...inject, '-o', trace, ...program]);
   const events = await readRecording(trace, data, said);
   rmSync(run, { recursive: true });
   return events;
 }
 
+/** The bad ones; the folders of the others are removed. */
 async function failuresOf(
   events: readonly DiskEvent[],
   count: number,
   name: string,
+  imageSeed: number,
   cheats: Cheats = {},
 ): Promise<Failure[]> {
   const failures: Failure[] = [];
   const images = join(folder, name);
   mkdirSync(images, { recursive: true });
-  const pending = imagesOf(events, count, seed, images, cheats);
+  const pending = imagesOf(events, count, imageSeed, images, cheats);
   const work = async (): Promise<void> => {
     for (const image of pending) {
       const problems = await checkers.check(image.folder);
@@ -115,7 +141,7 @@ async function failuresOf(
       else rmSync(image.folder, { recursive: true });
     }
   };
-  await Promise.all(Array.from({ length: 8 }, work));
+  await Promise.all(Array.from({ length: CHECKERS }, work));
   return failures;
 }
 

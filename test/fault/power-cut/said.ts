@@ -2,6 +2,7 @@
 // was asked for by then. A power cut between two lines must leave at least what the first promises, and nothing beyond
 // what the second asked for.
 import { openSync, writeSync } from 'node:fs';
+import type { LmdbLayout } from '../../../storage/lmdb-store.ts';
 
 export interface LaneSaid {
   /** Last ordinal that was acknowledged, and the last that was handed over. */
@@ -39,9 +40,10 @@ export interface ShardLaneSaid {
   readonly submitted: number;
 }
 
-/** Of the layout shared, by shard. */
+/** By shard. */
 export interface ShardsSaid {
   readonly kind: 'shards';
+  readonly layout: LmdbLayout;
   readonly nowMs: number;
   readonly shards: Readonly<Record<string, ShardSaid>>;
 }

@@ -165,7 +165,12 @@ class Run {
       shard.firstCommit = Number(positionParts(first ?? next).commit);
     }
     const shards = [...this.#shards].map(([id, shard]): [string, ShardSaid] => [id, saidOf(shard)]);
-    this.#say({ kind: 'shards', nowMs: this.#clock.ms, shards: Object.fromEntries(shards) });
+    this.#say({
+      kind: 'shards',
+      layout: 'shared',
+      nowMs: this.#clock.ms,
+      shards: Object.fromEntries(shards),
+    });
   }
 }
 
