@@ -16,7 +16,12 @@ import type { Payload } from './payload.ts';
 import { quiet } from './quiet-log.ts';
 import type { LaneSaid, LanesSaid } from './said.ts';
 
-const NO_CAP = { capBytes: 1e12, acknowledgedRetentionMs: 1e12 };
+const NO_CAP = {
+  capBytes: 1e12,
+  acknowledgedRetentionMs: 1e12,
+  whenFull: 'reject',
+  retentionMs: null,
+} as const;
 const NOTHING: LaneSaid = { acknowledged: 0, submitted: 0, firstKept: 1, cursor: 0 };
 /** Only this stream's lanes are never acknowledged: every record of theirs that went was evicted. */
 const UNSENT_STREAM = 'b';

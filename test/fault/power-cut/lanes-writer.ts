@@ -52,7 +52,12 @@ class Run {
     const identity = openRunIdentity();
     const records = new RecordLog(store.log, identity, systemClock, nodeDigest);
     const parts = { store, records, run: identity.run, clock: systemClock, digest: nodeDigest, log: quiet };
-    const local = await LocalLog.open(parts, { capBytes: CAP_BYTES, acknowledgedRetentionMs: 1e9 });
+    const local = await LocalLog.open(parts, {
+      capBytes: CAP_BYTES,
+      acknowledgedRetentionMs: 1e9,
+      whenFull: 'drop-oldest-of-lowest-class',
+      retentionMs: null,
+    });
     this.#speak(local);
     await Promise.all(
       lanes().flatMap((lane) =>
