@@ -1,5 +1,6 @@
 // What an operator may set of the gateway: defaults, bounds and meaning of every setting, and where each comes from.
 import { z } from 'zod';
+import { COMPRESSIONS, compressionProblem } from '../runtime/codecs.ts';
 import { checkConfig } from '../runtime/config-check.ts';
 import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
@@ -16,6 +17,14 @@ const GB = 1_000_000_000;
 const HOUR_MS = 3_600_000;
 
 const port = (preset: number) => z.int().min(0).max(65_535).default(preset);
+
+const compressionSetting = z
+  .enum(COMPRESSIONS)
+  .default('auto')
+  .superRefine((compression, context) => {
+    const message = compressionProblem(compression);
+    if (message !== null) context.addIssue({ code: 'custom', message });
+  });
 
 const mqttSettings = z.strictObject({
   host: z
@@ -141,6 +150,9 @@ const gatewayConfig = z
           .describe(
             'What the log may write to the disk in a day, bytes, with a day saved up; beyond it normal records wait up to 1 s and bulk up to 30 s for company in a commit, alarms never. 0: no bound',
           ),
+        compression: compressionSetting.describe(
+          'How new blocks are stored and sent: auto (deflate), zstd (smaller; needs Node 22.15 to read again), none',
+        ),
       })
       .prefault({})
       .describe('The durable log'),

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { builtInProfiles } from '../devices/built-in-profiles.ts';
 import { isClockSynchronized } from '../runtime/clock-sync.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { codecFor, nodeCodecs } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
@@ -102,6 +103,7 @@ async function build(
     clockSync: () => anchors.state,
     makeRoom: (error) => local.makeRoom(error),
     pendingBytesMax: pendingBytesMax(config.log.capBytes),
+    compression: codecFor(config.log.compression),
   });
   parts.defer(() => records.flush());
   const local: LocalLog = parts.use(
@@ -121,7 +123,8 @@ async function build(
       name: config.name ?? hostname(),
       programVersion: programVersion(),
       digest,
-      codecs: [],
+      codecs: nodeCodecs,
+      compression: codecFor(config.log.compression),
       clock,
       random: Math.random,
       log: log.child('uplink'),

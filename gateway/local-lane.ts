@@ -1,5 +1,6 @@
 // One numbered sequence of records in the gateway's log: what was appended, what is kept, what the server has.
 import { randomUUID } from 'node:crypto';
+import { nodeCodecs } from '../runtime/codecs.ts';
 import { sliceBlock } from '../stream/block-cut.ts';
 import { checkBlock } from '../stream/block.ts';
 import type { ParsedHeader } from '../stream/block-header.ts';
@@ -148,7 +149,7 @@ export class LocalLane implements UplinkLane {
     if (stored === undefined) return null;
     const { firstOrdinal } = this.#checked(stored);
     if (firstOrdinal >= ordinal) return stored.block;
-    return sliceBlock(stored.block, Number(ordinal - firstOrdinal), this.#parts.digest);
+    return sliceBlock(stored.block, Number(ordinal - firstOrdinal), this.#parts.digest, nodeCodecs);
   }
 
   /** Throws BLOCK_* with the block's last ordinal, by which the reader goes on behind it. */

@@ -1,5 +1,6 @@
 // What an operator may set of the server: defaults, bounds and meaning of every setting, and where each comes from.
 import { z } from 'zod';
+import { COMPRESSIONS, compressionProblem } from '../runtime/codecs.ts';
 import { checkConfig } from '../runtime/config-check.ts';
 import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
@@ -58,6 +59,21 @@ export const serverConfig = z
       .default('us-east-1')
       .describe('Region in ARNs'),
     limits: limitSettings.prefault({}).describe('Upper bounds'),
+    storage: z
+      .strictObject({
+        compression: z
+          .enum(COMPRESSIONS)
+          .default('auto')
+          .superRefine((compression, context) => {
+            const message = compressionProblem(compression);
+            if (message !== null) context.addIssue({ code: 'custom', message });
+          })
+          .describe(
+            'How records that clients put are stored: auto (deflate), zstd (smaller; needs Node 22.15 to read again), none',
+          ),
+      })
+      .prefault({})
+      .describe('The log on disk'),
     metrics: z
       .strictObject({
         tokenFile: z

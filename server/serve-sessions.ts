@@ -1,4 +1,5 @@
 // Joins the sync endpoint to the ingest session: each accepted socket becomes the session of one gateway.
+import { nodeCodecs } from '../runtime/codecs.ts';
 import type { Clock, Digest, Log } from '../stream/ports.ts';
 import { runIngestSession } from '../sync/ingest-session.ts';
 import type { IngestTarget, SessionDirectory } from '../sync/ports.ts';
@@ -16,7 +17,7 @@ export interface SessionParts {
 
 export function serveSessions(parts: SessionParts): OnSession {
   return (socket, greeted) =>
-    runIngestSession(socket, { ...parts, directory: telling(parts.directory, greeted), codecs: [] });
+    runIngestSession(socket, { ...parts, directory: telling(parts.directory, greeted), codecs: nodeCodecs });
 }
 
 /** The same directory, that says when it has let the gateway in. */

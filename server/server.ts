@@ -2,6 +2,7 @@
 // in the other. It reads no arguments and ends no process; program.ts does.
 import { readFileSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
+import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
@@ -82,6 +83,7 @@ async function build(
   const records = new RecordLog(store.log, openRunIdentity(), clock, digest, {
     clockSync: () => 'unknown',
     pendingBytesMax: config.limits.pendingBytesMax,
+    compression: codecFor(config.storage.compression),
   });
   parts.defer(() => records.flush());
   const catalog = await StreamCatalog.open(store, clock, account, config.limits);

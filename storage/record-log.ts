@@ -14,6 +14,7 @@ import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type {
   Clock,
+  Codec,
   Digest,
   LaneAppend,
   MetaChange,
@@ -24,6 +25,8 @@ import type {
 import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../stream/record.ts';
 import { Linger } from './linger.ts';
 import type { CommitPace } from './linger.ts';
+import { nodeCodecs } from '../runtime/codecs.ts';
+import { InflatedBodies } from './inflated-bodies.ts';
 import { checkValue } from './meta-entry.ts';
 import { StoredRecord, takeRecords } from './record-page.ts';
 import type { RecordPage } from './record-page.ts';
@@ -52,6 +55,8 @@ export interface RecordLogOptions {
   /** A commit met STORAGE_FULL: whether room was made, so that it should be tried again. Default: it is not. */
   readonly makeRoom?: (error: TributaryError) => Promise<boolean>;
   readonly pendingBytesMax: number;
+  /** Of new blocks; absent: stored as is. Blocks are read whatever they were written with. */
+  readonly compression?: Codec | undefined;
 }
 
 const DEFAULT_OPTIONS: RecordLogOptions = { clockSync: () => 'unknown', pendingBytesMax: PENDING_BYTES_MAX };
@@ -62,6 +67,7 @@ export class RecordLog {
   readonly #clock: Clock;
   readonly #digest: Digest;
   readonly #options: RecordLogOptions;
+  readonly #bodies = new InflatedBodies(nodeCodecs);
   #queues = new Map<string, RecordQueue>();
   readonly #linger: Linger;
   #pendingBytes = 0;
@@ -120,14 +126,19 @@ export class RecordLog {
     const bytes = Math.min(max.bytes, READ_BYTES_MAX);
     const records = Math.min(max.records, READ_RECORDS_MAX);
     const page = await this.#log.readBlocks(ref, from, { blocks: records, bytes });
-    return takeRecords(page, { records, bytes }, (stored, countMax) => this.decode(stored, from, countMax));
+    return takeRecords(page, { records, bytes }, (stored, countMax) =>
+      this.#decode(ref, stored, from, countMax),
+    );
   }
 
   /** The records of a stored block at or behind `from`. */
-  decode(stored: StoredBlock, from: Position, countMax: number): StoredRecord[] {
+  #decode(ref: ShardRef, stored: StoredBlock, from: Position, countMax: number): StoredRecord[] {
     const fromIndex = from <= stored.first ? 0 : positionParts(from).index;
     if (fromIndex === AFTER_BLOCK_INDEX || fromIndex >= stored.recordCount || countMax === 0) return [];
-    const { records } = decodeBlock(stored.block, this.#digest, [], fromIndex, countMax);
+    // A page that is a part of a block is followed by the next one.
+    const isPart = fromIndex > 0 || countMax < stored.recordCount;
+    const codecs = isPart ? this.#bodies.codecsAt(`${nameOf(ref)}\0${stored.first}`) : nodeCodecs;
+    const { records } = decodeBlock(stored.block, this.#digest, codecs, fromIndex, countMax);
     return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
   }
 
@@ -234,7 +245,7 @@ export class RecordLog {
       wallBaseMs: this.#clock.wallMs(),
       clockSync: this.#options.clockSync(),
     };
-    return encodeBlock(frame, records, this.#digest);
+    return encodeBlock(frame, records, this.#digest, this.#options.compression);
   }
 
   /**

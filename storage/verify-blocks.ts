@@ -1,7 +1,8 @@
 // Verifies the blocks of one shard in a snapshot: from the oldest on, and from the newest back, which must meet.
 import type { Database, Transaction } from 'lmdb';
-import { checkBlock, decodeBlock } from '../stream/block.ts';
+import { nodeCodecs } from '../runtime/codecs.ts';
 import type { Digest } from '../stream/ports.ts';
+import { checkStoredBlock } from './block-check.ts';
 import { blockKey, commitOf, noKey } from './shard-keys.ts';
 import type { ShardRow } from './shard-row.ts';
 import { readEnvelope, unwrapBlock } from './stored-block.ts';
@@ -89,11 +90,9 @@ export class BlockWalk {
     try {
       const envelope = readEnvelope(stored);
       const { block } = unwrapBlock(stored);
-      const header = checkBlock(block, this.#digest);
-      // A codec this program lacks: the checksum has covered every byte.
-      if (header.codec === 0) decodeBlock(block, this.#digest);
-      if (header.recordCount === envelope.recordCount) return envelope;
-      const text = `${name} has ${header.recordCount} records, its envelope says ${envelope.recordCount}`;
+      const { recordCount } = checkStoredBlock(block, this.#digest, nodeCodecs);
+      if (recordCount === envelope.recordCount) return envelope;
+      const text = `${name} has ${recordCount} records, its envelope says ${envelope.recordCount}`;
       this.#report.damage('counts', shard, text);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);

@@ -1,10 +1,12 @@
 // Cutting blocks differently without changing a record: what the uplink merges and the server slices on a resend.
 import { decodeBlock, encodeBlock } from './block.ts';
-import type { Block } from './block.ts';
+import { assert } from './errors.ts';
 import { RUN_ID_BYTES } from './block-header.ts';
 import type { BlockHeader } from './block-header.ts';
 import { BLOCK_RECORDS_MAX } from './limits.ts';
 import type { Codec, Digest } from './ports.ts';
+
+const AS_IS: Recoding = { from: [], to: undefined };
 
 /** May `next` stand in one block with `block`? Same lane order, run, boot and class, and the count fits. */
 export function canMerge(block: BlockHeader, next: BlockHeader): boolean {
@@ -18,24 +20,26 @@ export function canMerge(block: BlockHeader, next: BlockHeader): boolean {
   );
 }
 
+/** The codecs a block may come in, and the one it is written with; undefined: as is. */
+export interface Recoding {
+  readonly from: readonly Codec[];
+  readonly to: Codec | undefined;
+}
+
 /** One block of the records of all, under the first one's id. The caller has asked canMerge of each pair. */
 export function mergeBlocks(
   blocks: readonly Uint8Array[],
   digest: Digest,
-  codecs: readonly Codec[] = [],
+  { from, to }: Recoding = AS_IS,
 ): Uint8Array {
-  const parts = blocks.map((block) => decodeBlock(block, digest, codecs));
+  const parts = blocks.map((block) => decodeBlock(block, digest, from));
   const first = parts[0];
-  if (first === undefined || parts.length === 1) return blocks[0] ?? new Uint8Array();
-  return encodeBlock(
-    first.header,
-    parts.flatMap((part) => part.records),
-    digest,
-    codecOf(first, codecs),
-  );
+  assert(first !== undefined, 'a merge has blocks');
+  const records = parts.flatMap((part) => part.records);
+  return encodeBlock(first.header, records, digest, to);
 }
 
-/** The records from `index` on as a block of their own; what a lane still lacks of a resent block. */
+/** The records from `index` on as a block of their own, with the same codec; what a lane still lacks of a resent block. */
 export function sliceBlock(
   block: Uint8Array,
   index: number,
@@ -44,21 +48,13 @@ export function sliceBlock(
 ): Uint8Array {
   const { header, records } = decodeBlock(block, digest, codecs, index);
   const frame = { ...header, firstOrdinal: header.firstOrdinal + BigInt(index) };
-  return encodeBlock(
-    frame,
-    records,
-    digest,
-    codecs.find((codec) => codec.id === header.codec),
-  );
+  const codec = codecs.find(({ id }) => id === header.codec);
+  return encodeBlock(frame, records, digest, codec);
 }
 
 /** The run that wrote the block: what tells a resend from re-used ordinals. */
 export function runIdOf(header: BlockHeader): Uint8Array {
   return header.blockId.subarray(0, RUN_ID_BYTES);
-}
-
-function codecOf(block: Block, codecs: readonly Codec[]): Codec | undefined {
-  return codecs.find((codec) => codec.id === block.header.codec);
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

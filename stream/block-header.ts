@@ -104,10 +104,13 @@ function checkBounds(block: Uint8Array, header: ParsedHeader): void {
   }
   if (header.recordCount === 0) throw malformed('it has no records');
   const bytesMax = header.recordCount === 1 ? STORED_BLOCK_BYTES_MAX : BLOCK_BYTES_MAX;
-  if (block.length > bytesMax || header.rawLength > bytesMax) {
+  // As it would be stored without its codec: whoever lacks that gets it so, and nobody inflates more than this.
+  const plainBytes = BLOCK_HEADER_BYTES + header.rawLength;
+  if (block.length > bytesMax || plainBytes > (header.codec === 0 ? bytesMax : BLOCK_BYTES_MAX)) {
+    const compressed = header.codec === 0 ? '' : `, and at most ${BLOCK_BYTES_MAX} when it is compressed`;
     throw new TributaryError(
       'BLOCK_TOO_LARGE',
-      `a block of ${header.recordCount} records is at most ${bytesMax} bytes`,
+      `a block of ${header.recordCount} records is at most ${bytesMax} bytes${compressed}`,
     );
   }
   if (header.codec === 0 && header.rawLength !== block.length - BLOCK_HEADER_BYTES) {

@@ -13,6 +13,7 @@ import { TributaryError, assert } from './errors.ts';
 import {
   BLOCK_BYTES_MAX,
   BLOCK_RECORDS_MAX,
+  COMPRESSED_BODY_BYTES_MIN,
   PARTITION_KEY_CHARACTERS_MAX,
   RECORD_BYTES_MAX,
 } from './limits.ts';
@@ -35,7 +36,10 @@ const NO_CODECS: readonly Codec[] = [];
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Encodes 1..65,535 records. Throws BLOCK_TOO_LARGE or RECORD_TOO_LARGE; records are not changed or kept. */
+/**
+ * Encodes 1..65,535 records; with a codec when that makes the body smaller. Throws BLOCK_TOO_LARGE or RECORD_TOO_LARGE;
+ * records are not changed or kept.
+ */
 export function encodeBlock(
   frame: BlockFrame,
   records: readonly TimedRecord[],
@@ -44,16 +48,18 @@ export function encodeBlock(
 ): Uint8Array {
   assert(records.length >= 1 && records.length <= BLOCK_RECORDS_MAX, 'a block has 1..65,535 records');
   const raw = encodeBody(frame, records);
-  const compressed = codec?.compress(raw);
+  const plainBytes = BLOCK_HEADER_BYTES + raw.length;
+  if (records.length > 1 && plainBytes > BLOCK_BYTES_MAX) {
+    throw new TributaryError(
+      'BLOCK_TOO_LARGE',
+      `a block of several records is at most ${BLOCK_BYTES_MAX} bytes, this one has ${plainBytes}`,
+    );
+  }
+  const isCompressible = raw.length >= COMPRESSED_BODY_BYTES_MIN && plainBytes <= BLOCK_BYTES_MAX;
+  const compressed = isCompressible ? codec?.compress(raw) : undefined;
   const isSmaller = compressed !== undefined && compressed.length < raw.length;
   const body = isSmaller ? compressed : raw;
   const block = new Uint8Array(BLOCK_HEADER_BYTES + body.length);
-  if (records.length > 1 && (block.length > BLOCK_BYTES_MAX || raw.length > BLOCK_BYTES_MAX)) {
-    throw new TributaryError(
-      'BLOCK_TOO_LARGE',
-      `a block of several records is at most ${BLOCK_BYTES_MAX} bytes, this one has ${block.length}`,
-    );
-  }
   writeHeader(block, {
     ...frame,
     codec: isSmaller ? (codec?.id ?? 0) : 0,
@@ -189,11 +195,14 @@ function bodyOf(block: Uint8Array, header: ParsedHeader, codecs: readonly Codec[
   const stored = block.subarray(BLOCK_HEADER_BYTES);
   if (header.codec === 0) return stored;
   const codec = codecs.find((candidate) => candidate.id === header.codec);
-  if (codec !== undefined) return codec.decompress(stored, header.rawLength);
-  throw new TributaryError(
-    'CODEC_UNKNOWN',
-    `the block is compressed with codec ${header.codec}, which this program does not have`,
-  );
+  if (codec === undefined) {
+    throw new TributaryError(
+      'CODEC_UNKNOWN',
+      `the block is compressed with codec ${header.codec}, which this program does not have`,
+    );
+  }
+  if (stored.length >= header.rawLength) throw malformed('its codec has not made it smaller');
+  return codec.decompress(stored, header.rawLength);
 }
 
 function decodeDictionary(reader: BodyReader): string[] {

@@ -9,6 +9,8 @@ export const BLOCK_RECORDS_MAX = 65_535;
 export const BLOCK_BYTES_TARGET = 64 * KIB;
 /** A block of several records. A block of one record may be as large as RECORD_BYTES_MAX allows. */
 export const BLOCK_BYTES_MAX = MIB;
+/** A smaller body is stored as is: what compression takes off it is less than the page it lies in. */
+export const COMPRESSED_BODY_BYTES_MIN = 512;
 /** Data and partition key of one record (Kinesis API, MaxRecordSizeInKiB 10240). */
 export const RECORD_BYTES_MAX = 10 * MIB;
 /** A stored block: the largest record, its key, the header and the framing around it. */

@@ -2,7 +2,7 @@
 // handed to the log without waiting for each other and many share a commit.
 import { sliceBlock, runIdOf } from '../stream/block-cut.ts';
 import { decodeBlock } from '../stream/block.ts';
-import type { Block } from '../stream/block.ts';
+import type { BlockHeader } from '../stream/block-header.ts';
 import { TributaryError } from '../stream/errors.ts';
 import { extendHistory, judgeOffer } from '../stream/lane.ts';
 import type { LaneHistory } from '../stream/lane.ts';
@@ -39,10 +39,10 @@ export function takeBlock(
   digest: Digest,
   codecs: readonly Codec[],
 ): Promise<Taken> {
-  const decoded = decodeBlock(block, digest, codecs);
-  const first = decoded.header.firstOrdinal;
-  const last = first + BigInt(decoded.header.recordCount) - 1n;
-  checkFrame(lane, decoded);
+  const { header, records } = decodeBlock(block, digest, codecs);
+  const first = header.firstOrdinal;
+  const last = first + BigInt(header.recordCount) - 1n;
+  checkFrame(lane, header);
   const offer = judgeOffer(lane.history.last, first, last);
   if (offer.kind === 'gap') {
     throw new TributaryError(
@@ -56,21 +56,21 @@ export function takeBlock(
   if (offer.kind === 'duplicate') return settled(lane);
   const skip = offer.kind === 'overlap' ? offer.skip : 0;
   const rest = skip === 0 ? block : sliceBlock(block, skip, digest, codecs);
-  return append(lane, decoded, rest, { first: first + BigInt(skip), last }, digest);
-}
-
-async function append(
-  lane: SessionLane,
-  { header, records }: Block,
-  block: Uint8Array,
-  { first, last }: { first: bigint; last: bigint },
-  digest: Digest,
-): Promise<Taken> {
+  const range = { first: first + BigInt(skip), last };
   const run = Buffer.from(runIdOf(header)).toString('hex');
-  lane.history = extendHistory(lane.history, run, first, last);
+  lane.history = extendHistory(lane.history, run, range.first, last);
   const newest = records.at(-1);
   const fingerprint = newest === undefined ? null : fingerprintOf(newest, digest);
-  const tag = encodeLaneTag({ runs: lane.history.runs, fingerprint });
+  return append(lane, rest, range, encodeLaneTag({ runs: lane.history.runs, fingerprint }));
+}
+
+/** Holds the block as it came until it is durable, and not what it inflates to, which may be a thousand times as much. */
+async function append(
+  lane: SessionLane,
+  block: Uint8Array,
+  { first, last }: { first: bigint; last: bigint },
+  tag: Uint8Array,
+): Promise<Taken> {
   const recordCount = Number(last - first) + 1;
   await lane.target.append(block, recordCount, { first, last, tag, after: lane.from });
   return { last, records: recordCount };
@@ -82,7 +82,7 @@ async function settled(lane: SessionLane): Promise<Taken> {
   return { last: state?.last ?? 0n, records: 0 };
 }
 
-function checkFrame(lane: SessionLane, { header }: Block): void {
+function checkFrame(lane: SessionLane, header: BlockHeader): void {
   if (header.firstOrdinal === 0n) throw refused(lane, 'its block has no ordinals');
   if (header.class !== lane.class)
     throw refused(lane, `its block is of class ${header.class}, not ${lane.class}`);

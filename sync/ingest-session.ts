@@ -30,6 +30,7 @@ export interface IngestParts {
   readonly digest: Digest;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told to the gateway; a block of another one is refused. */
   readonly codecs: readonly Codec[];
 }
 
@@ -198,6 +199,7 @@ class IngestSession {
       timeMs: this.#parts.clock.wallMs(),
       creditBytes: CREDIT_BYTES,
       configVersion: grant.configVersion,
+      codecs: this.#parts.codecs.map(({ id }) => id),
     });
   }
 

@@ -92,6 +92,8 @@ export const serverMessage = z.discriminatedUnion('type', [
     timeMs: z.number(),
     creditBytes: z.int().min(16 * 1024),
     configVersion: z.int().min(0),
+    /** Codecs of blocks that the server reads; absent: none, every block must come as is. */
+    codecs: z.array(z.int().min(1).max(255)).max(16).default([]),
   }),
   /** Where the server stands in a lane; `last` 0 and no runs: it knows nothing of it. */
   z.object({

@@ -1,7 +1,8 @@
 // One lane of a session at the gateway: where the server stands, what is under way, and the next block to send.
 import { canMerge, mergeBlocks } from '../stream/block-cut.ts';
 import { decodeBlock } from '../stream/block.ts';
-import { parseHeader } from '../stream/block-header.ts';
+import { BLOCK_HEADER_BYTES, parseHeader } from '../stream/block-header.ts';
+import type { BlockHeader } from '../stream/block-header.ts';
 import { isTributaryError } from '../stream/errors.ts';
 import { BLOCK_BYTES_TARGET } from '../stream/limits.ts';
 import type { Codec, Digest } from '../stream/ports.ts';
@@ -22,6 +23,28 @@ interface Prepared {
   readonly last: bigint;
 }
 
+/** How blocks go out. */
+export interface Wire {
+  /** Codecs this program reads. */
+  readonly codecs: readonly Codec[];
+  /** Codecs the server reads. */
+  readonly takes: readonly number[];
+  /** Of blocks that are made for the wire; one that the server reads. */
+  readonly compression: Codec | undefined;
+}
+
+/** The preferred codec where the server reads it, else the first of ours that it does. */
+export function wireOf(
+  codecs: readonly Codec[],
+  preferred: Codec | undefined,
+  takes: readonly number[],
+): Wire {
+  const known = codecs.filter(({ id }) => takes.includes(id));
+  const compression =
+    preferred === undefined ? undefined : (known.find(({ id }) => id === preferred.id) ?? known[0]);
+  return { codecs, takes, compression };
+}
+
 type LaneState = Extract<ServerMessage, { type: 'laneState' }>;
 
 export class LaneLink {
@@ -34,16 +57,16 @@ export class LaneLink {
   /** Last ordinal of a block that cannot be read, and what is in front of it is not acknowledged yet. */
   #damagedTo = 0n;
   readonly #digest: Digest;
-  readonly #codecs: readonly Codec[];
+  readonly #wire: Wire;
   #prepared: Prepared | null = null;
   #acknowledged = 0n;
   #announced = 0n;
 
-  constructor(index: number, lane: UplinkLane, digest: Digest, codecs: readonly Codec[]) {
+  constructor(index: number, lane: UplinkLane, digest: Digest, wire: Wire) {
     this.index = index;
     this.lane = lane;
     this.#digest = digest;
-    this.#codecs = codecs;
+    this.#wire = wire;
   }
 
   /** Records up to here cannot be sent. A damaged block counts when all before it has arrived. */
@@ -135,19 +158,34 @@ export class LaneLink {
     // Evicted in between: the gap is told before anything is sent.
     if (header.firstOrdinal !== first) return null;
     const parts = [block];
-    let bytes = block.length;
+    // As they are without their codec: what is merged is inflated here, and must fit a server that has none.
+    let bytes = plainBytes(header);
     let newest = header;
     while (bytes < BLOCK_BYTES_TARGET) {
       const next = await this.#read(newest.firstOrdinal + BigInt(newest.recordCount));
       if (next === null) break;
       const nextHeader = parseHeader(next);
-      if (bytes + next.length > BLOCK_BYTES_TARGET || !canMerge(newest, nextHeader)) break;
+      if (bytes + plainBytes(nextHeader) > BLOCK_BYTES_TARGET || !canMerge(newest, nextHeader)) break;
       parts.push(next);
-      bytes += next.length;
+      bytes += plainBytes(nextHeader);
       newest = nextHeader;
     }
-    const merged = mergeBlocks(parts, this.#digest, this.#codecs);
-    return { block: merged, first, last: newest.firstOrdinal + BigInt(newest.recordCount) - 1n };
+    const isAsIs = parts.length === 1 && this.#takes(header);
+    return {
+      block: isAsIs ? block : this.#made(parts),
+      first,
+      last: newest.firstOrdinal + BigInt(newest.recordCount) - 1n,
+    };
+  }
+
+  #takes({ codec }: BlockHeader): boolean {
+    return codec === 0 || this.#wire.takes.includes(codec);
+  }
+
+  /** One block of the wire's codec. */
+  #made(parts: readonly Uint8Array[]): Uint8Array {
+    const { codecs, compression } = this.#wire;
+    return mergeBlocks(parts, this.#digest, { from: codecs, to: compression });
   }
 
   /** Null for a damaged block too: it is left out when all before it has arrived, and the server told of the gap. */
@@ -170,7 +208,11 @@ export class LaneLink {
     if (fingerprint === null || last < firstKept || last > history.last) return true;
     const block = await this.#read(last);
     const record =
-      block === null ? undefined : decodeBlock(block, this.#digest, this.#codecs, 0, 1).records[0];
+      block === null ? undefined : decodeBlock(block, this.#digest, this.#wire.codecs, 0, 1).records[0];
     return record === undefined || fingerprintOf(record, this.#digest) === fingerprint;
   }
+}
+
+function plainBytes({ rawLength }: BlockHeader): number {
+  return BLOCK_HEADER_BYTES + rawLength;
 }

@@ -20,7 +20,8 @@ import {
 } from './protocol.ts';
 import type { ServerMessage } from './protocol.ts';
 import { NONCE_BYTES, challengeText, helloText, isSignedBy, signText } from './signatures.ts';
-import { LaneLink } from './uplink-lane.ts';
+import { LaneLink, wireOf } from './uplink-lane.ts';
+import type { Wire } from './uplink-lane.ts';
 import { SendWindow } from './window.ts';
 
 export interface UplinkParts {
@@ -29,7 +30,9 @@ export interface UplinkParts {
   readonly identity: () => GatewayIdentity;
   readonly programVersion: string;
   readonly digest: Digest;
+  /** Codecs of the log's blocks, and what those are written with that are made for the wire. */
   readonly codecs: readonly Codec[];
+  readonly compression: Codec | undefined;
   readonly clock: Clock;
   /** In [0, 1): spreads the attempts of many gateways. */
   readonly random: () => number;
@@ -65,6 +68,7 @@ class UplinkSession {
   readonly #links: LaneLink[] = [];
   readonly #nonce = randomBytes(NONCE_BYTES).toString('base64');
   #window: SendWindow | null = null;
+  #wire: Wire = { codecs: [], takes: [], compression: undefined };
   #control = Promise.resolve();
   #failure: TributaryError | null = null;
   #pumping = false;
@@ -199,6 +203,8 @@ class UplinkSession {
   async #onWelcome(message: Extract<ServerMessage, { type: 'welcome' }>): Promise<void> {
     await this.#identity.saveToken(message.token);
     this.#send({ type: 'confirm' });
+    const { codecs, compression } = this.#parts;
+    this.#wire = wireOf(codecs, compression, message.codecs);
     this.#window = new SendWindow(message.creditBytes);
     this.#events.onWelcome(message.timeMs - this.#parts.clock.wallMs());
     this.#report();
@@ -269,7 +275,7 @@ class UplinkSession {
   #openLanes(): void {
     const lanes = this.#parts.source.lanes();
     for (const lane of lanes.slice(this.#links.length, LANES_MAX)) {
-      const link = new LaneLink(this.#links.length, lane, this.#parts.digest, this.#parts.codecs);
+      const link = new LaneLink(this.#links.length, lane, this.#parts.digest, this.#wire);
       this.#links.push(link);
       this.#send(link.openMessage());
     }

@@ -7,6 +7,7 @@ import { START_POSITION, afterBlock, nextPosition, positionParts } from '../../s
 import type { Position } from '../../stream/position.ts';
 import type { ShardLog } from '../../stream/ports.ts';
 import type { RecordInput } from '../../stream/record.ts';
+import { codecFor } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
@@ -246,6 +247,30 @@ describe.each(ENGINES)('$name: RecordLog', (engine) => {
     await store.log.createShard(REF, { retentionMs: Infinity });
     await records.append(REF, [record('d')], LANE);
     expect(await ordinals(store.log)).toEqual([[1n, 1]]);
+  });
+
+  it('reads compressed blocks from any record on, beside others that are as is', async () => {
+    const { opened, records, store } = await open();
+    const options = { clockSync: () => 'ntp' as const, pendingBytesMax: 1e9, compression: codecFor('auto') };
+    const compressing = new RecordLog(store.log, openRunIdentity(), opened.clock, nodeDigest, options);
+    const texts = Array.from({ length: 300 }, (_, index) => `{"reading":${index}}`);
+    for (const [from, writer] of [records, compressing, compressing].entries()) {
+      await writer.append(
+        REF,
+        texts.slice(from * 100, from * 100 + 100).map((data) => record(data)),
+        LANE,
+      );
+    }
+    const { blocks } = await store.log.readBlocks(REF, START_POSITION, ALL);
+    expect(blocks.map(({ block }) => parseHeader(block).codec)).toEqual([0, 1, 1]);
+    for (const reader of [records, compressing]) {
+      for (const pageSize of [1, 7, 1_000])
+        expect(await readAll(reader, START_POSITION, pageSize)).toEqual(texts);
+    }
+    await compressing.append(REF, [record('short')], LANE);
+    expect(
+      parseHeader((await store.log.readBlocks(REF, START_POSITION, ALL)).blocks[3]?.block ?? bytes('')).codec,
+    ).toBe(0);
   });
 
   it('refuses everything that waits when the log is closed, and flushes', async () => {

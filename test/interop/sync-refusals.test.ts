@@ -5,10 +5,12 @@ import type { KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { encodeBlock } from '../../stream/block.ts';
+import { codecFor } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { encodeBlockFrame } from '../../sync/protocol.ts';
 import { challengeText, helloText, isSignedBy } from '../../sync/signatures.ts';
-import { blockOf, numberedRecords, record } from '../blocks.ts';
+import { FRAME, blockOf, numberedRecords, record } from '../blocks.ts';
 import { startServer, stopAll } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 import { fleet, kinesis } from '../signed-requests.ts';
@@ -274,5 +276,25 @@ describe('what is taken', () => {
       Buffer.from(Data, 'base64').toString(),
     );
     expect(texts).toEqual(all.map(({ data }) => Buffer.from(data).toString()));
+  });
+
+  it('reads blocks of the codecs that its welcome names, and refuses others', async () => {
+    const gateway = await enrolGateway();
+    const session = new Session();
+    expect((await session.hello(gateway))['codecs']).toEqual(expect.arrayContaining([1]));
+    await session.lane();
+    const records = numberedRecords(200);
+    session.send(encodeBlockFrame(0, encodeBlock(FRAME, records, nodeDigest, codecFor('auto'))));
+    expect(await session.next()).toMatchObject({ type: 'ack', ordinal: '200' });
+    const unknown = {
+      id: 77,
+      name: 'unknown',
+      compress: () => new Uint8Array(10),
+      decompress: () => new Uint8Array(),
+    };
+    session.send(
+      encodeBlockFrame(0, encodeBlock({ ...FRAME, firstOrdinal: 201n }, records, nodeDigest, unknown)),
+    );
+    expect(await session.next()).toMatchObject({ type: 'refused', code: 'CODEC_UNKNOWN' });
   });
 });

@@ -1,8 +1,8 @@
 // Goal: no sequence of operations breaks an invariant of the core. Method: generated inputs; a failure prints its seed.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sliceBlock } from '../../stream/block-cut.ts';
-import { decodeBlock } from '../../stream/block.ts';
+import { mergeBlocks, sliceBlock } from '../../stream/block-cut.ts';
+import { decodeBlock, encodeBlock } from '../../stream/block.ts';
 import { isTributaryError } from '../../stream/errors.ts';
 import { HASH_KEY_MAX, hashKeyOf } from '../../stream/hash-range.ts';
 import { toPosition } from '../../stream/position.ts';
@@ -20,8 +20,9 @@ import {
   splitShard,
 } from '../../stream/shard-map.ts';
 import type { ShardMap } from '../../stream/shard-map.ts';
+import { codecFor, nodeCodecs } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
-import { blockOf } from '../blocks.ts';
+import { FRAME, blockOf } from '../blocks.ts';
 
 const timedRecord = fc.record({
   partitionKey: fc
@@ -49,11 +50,38 @@ describe('block', () => {
     );
   });
 
+  it('gives back what went in, whatever it is compressed with, merged, sliced and read from', () => {
+    const cuts = fc.array(fc.nat(), { minLength: 1, maxLength: 4 });
+    const codec = fc.constantFrom(undefined, ...nodeCodecs);
+    fc.assert(
+      fc.property(records, fc.nat(9), cuts, codec, codec, (few, repeats, at, before, after) => {
+        const list = Array.from({ length: repeats + 1 }, () => few).flat();
+        const edges = [...new Set([0, ...at.map((cut) => cut % list.length), list.length])].toSorted(
+          (a, b) => a - b,
+        );
+        const parts = edges.slice(1).map((end, index) => {
+          const first = edges[index] ?? 0;
+          const frame = { ...FRAME, firstOrdinal: BigInt(first + 1) };
+          return encodeBlock(frame, list.slice(first, end), nodeDigest, before);
+        });
+        const merged = mergeBlocks(parts, nodeDigest, { from: nodeCodecs, to: after });
+        expect(plain(decodeBlock(merged, nodeDigest, nodeCodecs).records)).toEqual(plain(list));
+        const index = (at[0] ?? 0) % list.length;
+        expect(plain(decodeBlock(merged, nodeDigest, nodeCodecs, index).records)).toEqual(
+          plain(list.slice(index)),
+        );
+        const rest = sliceBlock(merged, index, nodeDigest, nodeCodecs);
+        expect(plain(decodeBlock(rest, nodeDigest, nodeCodecs).records)).toEqual(plain(list.slice(index)));
+      }),
+    );
+  });
+
   it('answers hostile bytes with a coded error, whatever the checksum says', () => {
     const edits = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 });
     fc.assert(
-      fc.property(records, edits, fc.nat(), (list, changes, cut) => {
-        const block = blockOf(list);
+      fc.property(records, edits, fc.nat(), fc.boolean(), (list, changes, cut, isCompressed) => {
+        const many = isCompressed ? Array.from({ length: 5 }, () => list).flat() : list;
+        const block = encodeBlock(FRAME, many, nodeDigest, isCompressed ? codecFor('auto') : undefined);
         for (const [at, value] of changes) block[8 + (at % (block.length - 8))] = value;
         new DataView(block.buffer).setUint32(4, nodeDigest.crc32(block.subarray(8)), true);
         for (const hostile of [block, block.subarray(0, cut % block.length)]) decodesOrRefuses(hostile);
@@ -65,7 +93,7 @@ describe('block', () => {
 
 function decodesOrRefuses(hostile: Uint8Array): void {
   try {
-    const { header, records: decoded } = decodeBlock(hostile, nodeDigest);
+    const { header, records: decoded } = decodeBlock(hostile, nodeDigest, nodeCodecs);
     expect(decoded.length).toBe(header.recordCount);
   } catch (error) {
     if (!isTributaryError(error)) throw error;

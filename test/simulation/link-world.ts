@@ -8,6 +8,8 @@ import { resetIdentity } from '../../gateway/identity-reset.ts';
 import { LocalLog } from '../../gateway/local-log.ts';
 import { ServerLink } from '../../gateway/server-link.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import { codecFor, nodeCodecs } from '../../runtime/codecs.ts';
+import type { Compression } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { openFileKey } from '../../runtime/key-provider.ts';
 import { openLog } from '../../runtime/log-writer.ts';
@@ -18,7 +20,8 @@ import type { RunningServer } from '../../server/server.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
-import type { Store } from '../../stream/ports.ts';
+import { PENDING_BYTES_MAX } from '../../stream/limits.ts';
+import type { Codec, Store } from '../../stream/ports.ts';
 import type { RecordClass } from '../../stream/record.ts';
 
 const KEYS = { accessKeyId: 'SIMULATION', secretAccessKey: 'not a secret' };
@@ -149,14 +152,21 @@ interface OpenGateway {
   readonly link: ServerLink;
 }
 
+export interface GatewaySettings {
+  readonly capBytes?: number;
+  readonly compression?: Compression;
+}
+
 export class GatewaySide {
   readonly #folder: string;
   readonly #capBytes: number;
+  readonly #compression: Codec | undefined;
   #open: OpenGateway | null = null;
 
-  constructor(folder: string, capBytes = 1024 ** 3) {
+  constructor(folder: string, { capBytes = 1024 ** 3, compression = 'auto' }: GatewaySettings = {}) {
     this.#folder = folder;
     this.#capBytes = capBytes;
+    this.#compression = codecFor(compression);
   }
 
   async start(serverUrl: string, code?: string): Promise<void> {
@@ -167,7 +177,11 @@ export class GatewaySide {
       layout: 'perShard',
     });
     const identity = openRunIdentity();
-    const records = new RecordLog(store.log, identity, systemClock, nodeDigest);
+    const records = new RecordLog(store.log, identity, systemClock, nodeDigest, {
+      clockSync: () => 'unknown',
+      pendingBytesMax: PENDING_BYTES_MAX,
+      compression: this.#compression,
+    });
     const local = await LocalLog.open(
       { store, records, run: identity.run, clock: systemClock, digest: nodeDigest, log: quiet },
       {
@@ -185,7 +199,8 @@ export class GatewaySide {
       name: 'simulated',
       programVersion: 'simulation',
       digest: nodeDigest,
-      codecs: [],
+      codecs: nodeCodecs,
+      compression: this.#compression,
       clock: systemClock,
       random: () => 0.02,
       log: quiet,
@@ -268,11 +283,11 @@ export interface World {
 }
 
 /** Both sides started and joined through a relay; the gateway is enrolled. */
-export async function openWorld(folder: string, capBytes?: number): Promise<World> {
+export async function openWorld(folder: string, settings?: GatewaySettings): Promise<World> {
   const server = new ServerSide(join(folder, 'server'));
   await server.start();
   const relay = await Relay.open(server.url);
-  const gateway = new GatewaySide(join(folder, 'gateway'), capBytes);
+  const gateway = new GatewaySide(join(folder, 'gateway'), settings);
   await gateway.start(relay.url, await server.enrolmentCode());
   await until(() => gateway.linkState === 'online');
   return {

@@ -230,7 +230,10 @@ describe('a log that is full', () => {
   it('keeps its cap, evicts the oldest and least urgent, and the server is told of the gap', async () => {
     const folder = newFolder();
     const capBytes = 4 * 1024 * 1024;
-    const { server, gateway, relay, delivered, close } = await openWorld(folder, capBytes);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder, {
+      capBytes,
+      compression: 'none',
+    });
     relay.cut();
     const filler = 'x'.repeat(1000);
     let sent = 0;
@@ -253,7 +256,10 @@ describe('a log that is full', () => {
 
   it('frees what the server has first', async () => {
     const folder = newFolder();
-    const { server, gateway, close } = await openWorld(folder, 4 * 1024 * 1024);
+    const { server, gateway, close } = await openWorld(folder, {
+      capBytes: 4 * 1024 * 1024,
+      compression: 'none',
+    });
     const filler = 'x'.repeat(1000);
     for (let sent = 0; sent < 8_000; sent += 100) {
       const texts = Array.from({ length: 100 }, (_, index) => `alarm ${sent + index} ${filler}`);
@@ -271,7 +277,7 @@ describe('a log that is full', () => {
 describe('one part that fails', () => {
   it('a damaged block is left out and told as a gap; all others arrive', async () => {
     const folder = newFolder();
-    const { server, gateway, relay, delivered, close } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder, { compression: 'none' });
     relay.cut();
     await gateway.append(STREAM, 'normal', 'k', ['good 1']);
     await gateway.append(STREAM, 'normal', 'k', [`POISON${'y'.repeat(20_000)}`]);
