@@ -62,7 +62,7 @@ export class LocalLane implements UplinkLane {
     this.#key = laneKeyOf(name);
     this.#parts = parts;
     this.#last = BigInt(bounds.totalRecords);
-    this.#firstKept = this.#last - BigInt(bounds.records) + 1n;
+    this.#firstKept = BigInt(bounds.recordsBefore) + 1n;
     this.#runs = rows.runs;
     this.#incarnation = rows.incarnation;
     this.#acknowledged = rows.acknowledged;

@@ -6,7 +6,7 @@ import {
   NOTE_BYTES_MAX,
   STORED_BLOCK_BYTES_MAX,
 } from '../stream/limits.ts';
-import { START_POSITION, positionParts, toPosition } from '../stream/position.ts';
+import { START_POSITION, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import { judgeOffer } from '../stream/lane.ts';
 import type {
@@ -25,19 +25,20 @@ import type {
 import type { Batch } from './batch.ts';
 import type { Committer } from './committer.ts';
 import type { LmdbMeta } from './lmdb-meta.ts';
-import { blockKey, decodeLane, encodeLane, laneKey, noKey, shardKey } from './shard-keys.ts';
 import { RunningClock } from './running-clock.ts';
+import { positionAt } from './shard-epochs.ts';
+import { blockKey, decodeLane, encodeLane, laneKey, nameOf, noKey, shardKey } from './shard-keys.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
 import type { LogCensus, LogTables, Shard } from './shard-registry.ts';
-import { newShardRow } from './shard-row.ts';
+import { lostFrom, newShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
 import { CLOCK_CONFIRM_MS, RetentionClock } from './retention-clock.ts';
+import { FIRST_EPOCH } from './store-format.ts';
 import { tailShard } from './shard-tail.ts';
-import { wrapBlock } from './stored-block.ts';
+import { laneHash, shardTag, wrapBlock } from './stored-block.ts';
 import { nextArrival } from './time-segments.ts';
 
-const FIRST_EPOCH = 1n;
 const TAIL_PAGE = { blocks: 100, bytes: 4 * 1024 * 1024 };
 
 export class LmdbShardLog implements ShardLog {
@@ -51,6 +52,8 @@ export class LmdbShardLog implements ShardLog {
   readonly #shards: ShardRegistry;
   readonly #purge: ShardPurge;
   #dropped: readonly number[] = [];
+  /** Of the store: no shard starts in an earlier one. */
+  #epoch = FIRST_EPOCH;
 
   constructor(
     committer: Committer,
@@ -70,7 +73,8 @@ export class LmdbShardLog implements ShardLog {
   }
 
   /** `runningSinceMs`: records get older by the time the program runs, of which so much was noted; null: by the clock. */
-  load(runningSinceMs: number | null = null): void {
+  load(epoch = FIRST_EPOCH, runningSinceMs: number | null = null): void {
+    this.#epoch = epoch;
     this.#dropped = this.#shards.load();
     const arrivals = [...this.#shards.all()].map((shard) => shard.visible.lastArrivalMs ?? -Infinity);
     const newestMs = arrivals.reduce((newest, arrivalMs) => Math.max(newest, arrivalMs), -Infinity);
@@ -85,6 +89,12 @@ export class LmdbShardLog implements ShardLog {
   /** What arrival times are compared with. */
   nowMs(): number {
     return this.#clock.wallMs();
+  }
+
+  /** Before anything is appended, in a transaction: every shard that can be written to goes on in `epoch`. */
+  startEpoch(epoch: bigint): void {
+    this.#epoch = epoch;
+    this.#shards.startEpoch(epoch);
   }
 
   /** How much was found when it was loaded. Called before anything is written. */
@@ -226,7 +236,7 @@ export class LmdbShardLog implements ShardLog {
     return newShardRow({
       no: this.#shards.nextNo(),
       streamName: options.streamName ?? ref.streamId,
-      epoch: after.epoch > FIRST_EPOCH ? after.epoch : FIRST_EPOCH,
+      epoch: after.epoch > this.#epoch ? after.epoch : this.#epoch,
       retentionMs: options.retentionMs,
       first: after.commit + 1n,
     });
@@ -236,17 +246,20 @@ export class LmdbShardLog implements ShardLog {
     const shard = this.#shards.seen(ref);
     const row = shard.visible;
     const first = this.#horizon(shard);
-    const isEmpty = first >= row.next;
+    const kept = shard.blocks.keptEnds(row, first);
     const before = shard.blocks.countsBefore(row, first);
+    const lost = lostFrom(row, first);
     return {
-      first: isEmpty ? null : toPosition(row.epoch, first, 0),
-      last: isEmpty ? null : toPosition(row.epoch, row.next - 1n, row.lastRecordCount - 1),
-      next: toPosition(row.epoch, row.next, 0),
+      first: kept === null ? null : positionAt(row.epochs, kept.first, 0),
+      last: kept === null ? null : positionAt(row.epochs, kept.last, kept.lastRecordCount - 1),
+      next: positionAt(row.epochs, row.next, 0),
       lastArrivalMs: row.lastArrivalMs ?? 0,
       closed: row.closed,
-      records: row.cumulativeRecords - before.records,
-      bytes: row.cumulativeBytes - before.bytes,
+      records: row.cumulativeRecords - before.records - lost.records,
+      bytes: row.cumulativeBytes - before.bytes - lost.bytes,
       totalRecords: row.cumulativeRecords,
+      recordsBefore: before.records,
+      lostRecords: row.lostRecords,
     };
   }
 
@@ -267,14 +280,21 @@ export class LmdbShardLog implements ShardLog {
       cumulativeRecords: row.cumulativeRecords + input.recordCount,
       cumulativeBytes: row.cumulativeBytes + input.block.length,
     };
+    const home = {
+      shardNo: row.no,
+      shardTag: shardTag(nameOf(shard.ref)),
+      commit: row.next,
+      laneHash: laneHash(input.lane?.lane),
+    };
     const stored = wrapBlock(
       { ...counts, recordCount: input.recordCount, arrivalMs },
+      home,
       input.block,
       input.note,
     );
     batch.append(shard.blocks.table, blockKey(row.no, row.next), stored);
     if (input.lane !== undefined) {
-      const position = toPosition(row.epoch, row.next, input.recordCount - 1);
+      const position = positionAt(row.epochs, row.next, input.recordCount - 1);
       batch.put(
         this.#tables.lanes,
         laneKey(row.no, input.lane.lane),
@@ -297,7 +317,7 @@ export class LmdbShardLog implements ShardLog {
     });
     if (segment !== null) this.#shards.writeRow(batch, shard);
     if (horizon > row.oldest) this.#purge.dropHead(batch, shard, horizon);
-    return { first: toPosition(row.epoch, row.next, 0), arrivalMs, duplicate: false };
+    return { first: positionAt(row.epochs, row.next, 0), arrivalMs, duplicate: false };
   }
 
   /** Where the lane ends when it has all of the offer, null when the offer is the next one. */

@@ -1,7 +1,7 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
 import { setInterval } from 'node:timers';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
-import type { Clock, MetaEntry, Store } from '../stream/ports.ts';
+import type { Clock, Log, MetaEntry, Store } from '../stream/ports.ts';
 import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
 import type { Table } from './batch.ts';
 import { LmdbEngine } from './lmdb-engine.ts';
@@ -10,14 +10,24 @@ import { LmdbShardLog } from './lmdb-shard-log.ts';
 import type { LogCensus, LogTables } from './shard-registry.ts';
 import { makeStoreFile } from './new-store-file.ts';
 import { damagedStore } from './storage-error.ts';
+import { backUpStore } from './format-migration.ts';
+import {
+  FORMAT_KEY,
+  FORMAT_VERSION,
+  checkFormat,
+  encodeFormat,
+  epochAfter,
+  epochOf,
+  epochRow,
+  fileRow,
+  isCopy,
+} from './store-format.ts';
+import type { LmdbLayout } from './store-format.ts';
+import { wentBack } from './lock-file.ts';
 import { claimStore } from './store-owner.ts';
 import { probeStore, rememberClosed } from './store-probe.ts';
 
-/**
- * `shared`: all blocks in one table, for many shards. `perShard`: a table for each, only ever appended to, which writes
- * less to a card; at most about 1,000 shards.
- */
-export type LmdbLayout = 'shared' | 'perShard';
+export type { LmdbLayout } from './store-format.ts';
 
 export interface LmdbOptions {
   /** The file; its name ends in `.mdb`. */
@@ -38,25 +48,22 @@ export interface LmdbOptions {
   readonly clockConfirmMs?: number;
   readonly lazyMs?: number;
   readonly commitMsMax?: number;
+  /** Told when the format is brought up to date, and when the file turns out to be a copy. */
+  readonly log?: Log;
 }
 
-export const FORMAT_KEY = Buffer.from('format');
-export const FORMAT_VERSION = 1;
 const SWEEP_MS = 60_000;
 /** How far the running time has come, noted so often: a log nobody writes to gets older, too. */
 const AGE_KEY = 'age/running-ms';
 const AGE_NOTED_MS = 3_600_000;
-
-export interface StoreFormat {
-  readonly version: number;
-  readonly layout: LmdbLayout;
-}
 
 /**
  * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout, STORAGE_FAILED
  * when it is damaged, STORAGE_FULL when the disk has no room for even the row that says who has it open.
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
+  // Asked first: whoever opens the store changes the answer.
+  const isOlder = wentBack(options.path);
   await probeStore(options.path);
   const engine = await openEngine(options.path, options.capBytes);
   const committer = new Committer(engine, {
@@ -64,7 +71,7 @@ export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
     lazyMs: options.lazyMs ?? LAZY_MS,
   });
   try {
-    return await openParts(engine, committer, options);
+    return await openParts(engine, committer, options, isOlder);
   } catch (error) {
     await engine.close();
     throw startError(options.path, error);
@@ -86,19 +93,22 @@ function startError(path: string, error: unknown): TributaryError {
   return damagedStore(path, error instanceof Error ? error.message : String(error), error);
 }
 
-async function openParts(engine: LmdbEngine, committer: Committer, options: LmdbOptions): Promise<Store> {
+async function openParts(
+  engine: LmdbEngine,
+  committer: Committer,
+  options: LmdbOptions,
+  isOlder: boolean,
+): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   checkTables(engine, path);
   const system = engine.table('system');
-  const owner = engine.alone(() => {
-    checkFormat(system, path, layout);
-    return claimStore(system, path);
-  });
+  const owner = engine.alone(() => claim(system, options, layout));
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
-  log.load(options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
+  log.load(epochOf(system), options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
   checkCounts(engine, path, log.census(), layout);
+  if (isCopy(system, path) || isOlder) engine.alone(() => goOnAsCopy(system, log, options, layout));
   log.resume();
   let notedMs = log.nowMs();
   const sweeps = setInterval(() => {
@@ -127,6 +137,37 @@ async function openParts(engine: LmdbEngine, committer: Committer, options: Lmdb
 
 function notedAge(entry: MetaEntry | null): number {
   return entry === null ? -Infinity : Number(Buffer.from(entry.value).toString());
+}
+
+/** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
+function claim(system: Table, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
+  const format = checkFormat(system, path, layout);
+  const owner = claimStore(system, path);
+  if (format?.version === FORMAT_VERSION) return owner;
+  const backup = format === null ? null : backUpStore(path, format.version);
+  void system.put(FORMAT_KEY, encodeFormat(layout));
+  void system.put(...fileRow(path));
+  if (backup !== null)
+    log?.notice('store brought to a new format', { path, from: format?.version, to: FORMAT_VERSION, backup });
+  return owner;
+}
+
+/**
+ * What the original has given out since is not known here: no position of it must be given again. At the edge nobody keeps
+ * positions, and runs tell histories apart.
+ */
+function goOnAsCopy(
+  system: Table,
+  shards: LmdbShardLog,
+  { path, clock, log }: LmdbOptions,
+  layout: LmdbLayout,
+): void {
+  void system.put(...fileRow(path));
+  if (layout !== 'shared') return;
+  const epoch = epochAfter(epochOf(system), clock.wallMs());
+  void system.put(...epochRow(epoch));
+  shards.startEpoch(epoch);
+  log?.notice('store was restored: its shards go on in a new epoch', { path, epoch: epoch.toString() });
 }
 
 function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {
@@ -167,19 +208,4 @@ function checkCounts(engine: LmdbEngine, path: string, census: LogCensus, layout
       `the table ${table} has ${booked} rows by the file's own books, ${found} can be reached`,
     );
   }
-}
-
-function checkFormat(system: Table, path: string, layout: LmdbLayout): void {
-  const stored = system.get(FORMAT_KEY);
-  if (stored === undefined) {
-    const format: StoreFormat = { version: FORMAT_VERSION, layout };
-    void system.put(FORMAT_KEY, Buffer.from(JSON.stringify(format)));
-    return;
-  }
-  const format = JSON.parse(Buffer.from(stored).toString()) as StoreFormat;
-  if (format.version === FORMAT_VERSION && format.layout === layout) return;
-  throw new TributaryError(
-    'CONFIG_INVALID',
-    `${path} has format ${format.version} and layout ${format.layout}; this program opens format ${FORMAT_VERSION} with layout ${layout}`,
-  );
 }

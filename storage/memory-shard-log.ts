@@ -137,6 +137,8 @@ export class MemoryShardLog implements ShardLog {
       records: recordsOf(kept),
       bytes: bytesOf(kept),
       totalRecords: shard.totalRecords,
+      recordsBefore: shard.totalRecords - recordsOf(kept),
+      lostRecords: 0,
     };
   }
 

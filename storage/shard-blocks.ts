@@ -1,10 +1,11 @@
 // Reading the blocks of one shard by what its row says of them. Arrival times and counts are in the envelopes, so every
 // search is a halving; the row comes in from outside, because readers and writers see different versions of it.
 import { TributaryError, assert } from '../stream/errors.ts';
-import { AFTER_BLOCK_INDEX, positionParts, toPosition } from '../stream/position.ts';
+import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
 import type { BlockPage, StoredBlock } from '../stream/ports.ts';
 import type { Table } from './batch.ts';
+import { placeOf, positionAt } from './shard-epochs.ts';
 import { blockKey } from './shard-keys.ts';
 import type { ShardRow } from './shard-row.ts';
 import { readEnvelope, unwrapBlock } from './stored-block.ts';
@@ -51,9 +52,9 @@ export class ShardBlocks {
       const end = row.segments[index + 1]?.commit ?? row.next;
       if (start >= end || this.#envelope(end - 1n).arrivalMs < ms) continue;
       const found = firstWhere(start, end, (commit) => this.#envelope(commit).arrivalMs >= ms);
-      return toPosition(row.epoch, found, 0);
+      return positionAt(row.epochs, found, 0);
     }
-    return toPosition(row.epoch, row.next, 0);
+    return positionAt(row.epochs, row.next, 0);
   }
 
   seekOrdinal(row: ShardRow, first: bigint, ordinal: bigint): Position {
@@ -62,22 +63,32 @@ export class ShardBlocks {
       row.next,
       (candidate) => BigInt(this.#envelope(candidate).cumulativeRecords) >= ordinal,
     );
-    if (commit >= row.next) return toPosition(row.epoch, row.next, 0);
-    const { cumulativeRecords, recordCount } = this.#envelope(commit);
+    if (commit >= row.next) return positionAt(row.epochs, row.next, 0);
+    const { cumulativeRecords, recordCount, isLost } = this.#envelope(commit);
+    // Of what is lost no record has a place; reading goes on behind it.
+    if (isLost) return positionAt(row.epochs, commit, 0);
     const before = cumulativeRecords - recordCount;
-    return toPosition(row.epoch, commit, Math.max(0, Number(ordinal) - before - 1));
+    return positionAt(row.epochs, commit, Math.max(0, Number(ordinal) - before - 1));
   }
 
   /** The first commit whose block has something at or behind `position`; `row.next` when none has. */
   commitFrom(row: ShardRow, position: Position): bigint {
-    const { epoch, commit, index } = positionParts(position);
-    // A position of an older epoch means the shard's start, one of a newer epoch its end.
-    if (epoch < row.epoch) return row.first;
-    if (epoch > row.epoch || commit >= row.next) return row.next;
+    const { commit, isInside } = placeOf(row.epochs, row.next, position);
     if (commit < row.first) return row.first;
+    if (!isInside) return commit;
+    const { index } = positionParts(position);
     const isBehind =
       index > 0 && (index === AFTER_BLOCK_INDEX || index >= this.#envelope(commit).recordCount);
     return isBehind ? commit + 1n : commit;
+  }
+
+  /** Oldest and newest commit from `first` on that have a block; null when none has. */
+  keptEnds(row: ShardRow, first: bigint): { first: bigint; last: bigint; lastRecordCount: number } | null {
+    const oldest = this.#firstKept(row, first);
+    if (oldest >= row.next) return null;
+    let last = row.next - 1n;
+    while (this.#envelope(last).isLost) last -= 1n;
+    return { first: oldest, last, lastRecordCount: this.#envelope(last).recordCount };
   }
 
   page(
@@ -87,19 +98,20 @@ export class ShardBlocks {
     max: { readonly blocks: number; readonly bytes: number },
   ): BlockPage {
     const start = this.commitFrom(row, from);
-    let commit = start > first ? start : first;
+    let commit = this.#firstKept(row, start > first ? start : first);
     const blocks: StoredBlock[] = [];
     let bytes = 0;
-    for (; commit < row.next && (blocks.length === 0 || blocks.length < max.blocks); commit += 1n) {
+    while (commit < row.next && (blocks.length === 0 || blocks.length < max.blocks)) {
       const stored = this.#block(row, commit);
       bytes += stored.block.length;
       if (blocks.length > 0 && bytes > max.bytes) break;
       blocks.push(stored);
+      commit = this.#firstKept(row, commit + 1n);
     }
     const hasMore = commit < row.next;
     return {
       blocks,
-      next: toPosition(row.epoch, commit, 0),
+      next: positionAt(row.epochs, commit, 0),
       nextArrivalMs: hasMore ? this.#envelope(commit).arrivalMs : null,
       closedEnd: row.closed && !hasMore,
     };
@@ -131,6 +143,13 @@ export class ShardBlocks {
     assert(continues, `block ${commitBefore + 1n} of shard number ${this.#no} does not continue its counts`);
   }
 
+  /** From `commit` on. A row without losses is not asked. */
+  #firstKept(row: ShardRow, commit: bigint): bigint {
+    let kept = commit;
+    if (row.lost.length > 0) while (kept < row.next && this.#envelope(kept).isLost) kept += 1n;
+    return kept;
+  }
+
   #oldestEnvelope(commit: bigint): ReadEnvelope {
     if (this.#oldest?.commit !== commit) this.#oldest = { commit, envelope: this.#envelope(commit) };
     return this.#oldest.envelope;
@@ -142,8 +161,8 @@ export class ShardBlocks {
 
   #block(row: ShardRow, commit: bigint): StoredBlock {
     const stored = this.#present(commit);
-    const { blockBytes: _bytes, ...envelope } = readEnvelope(stored);
-    return { ...envelope, first: toPosition(row.epoch, commit, 0), ...unwrapBlock(stored) };
+    const { blockBytes: _bytes, isLost: _lost, ...envelope } = readEnvelope(stored);
+    return { ...envelope, first: positionAt(row.epochs, commit, 0), ...unwrapBlock(stored) };
   }
 
   #present(commit: bigint): Uint8Array {

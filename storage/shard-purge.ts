@@ -33,7 +33,15 @@ export class ShardPurge {
     if (first === row.first && oldest === row.oldest) return;
     for (let commit = row.oldest; commit < oldest; commit += 1n)
       batch.del(shard.blocks.table, blockKey(row.no, commit), commit > row.oldest);
-    this.#shards.decide(batch, shard, { ...row, first, oldest, segments: segmentsFrom(row.segments, first) });
+    this.#shards.decide(batch, shard, {
+      ...row,
+      first,
+      oldest,
+      segments: segmentsFrom(row.segments, first),
+      // What readers see is durable: the row may be of blocks that are not written yet.
+      before: shard.blocks.countsBefore(shard.visible, first),
+      lost: row.lost.filter(({ commit }) => commit >= first),
+    });
     this.#shards.writeRow(batch, shard);
     if (oldest < first) batch.onDurable(() => this.stageHead(shard, first));
   }

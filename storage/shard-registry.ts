@@ -5,6 +5,7 @@ import type { LaneRow, ShardRef } from '../stream/ports.ts';
 import type { Batch, Row, Table } from './batch.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { ShardBlocks } from './shard-blocks.ts';
+import { startEpoch } from './shard-epochs.ts';
 import { decodeLane, laneOf, nameOf, noKey, noOf, refOf, shardKey } from './shard-keys.ts';
 import { decodeShardRow, encodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
@@ -67,6 +68,18 @@ export class ShardRegistry {
     const dropped = [...allRows(this.#tables.dropped)].map(({ key }) => noOf(key));
     this.#nextNo = Math.max(this.#nextNo, ...dropped.map((no) => no + 1));
     return dropped;
+  }
+
+  /** Called alone with the tables. */
+  startEpoch(epoch: bigint): void {
+    for (const shard of this.all()) {
+      const row = shard.decided;
+      if (row.closed) continue;
+      const epochs = startEpoch(row.epochs, row.first, row.next, epoch);
+      shard.decided = { ...row, epochs };
+      shard.visible = { ...shard.visible, epochs };
+      void this.#tables.shards.put(shardKey(shard.ref), encodeShardRow(shard.decided));
+    }
   }
 
   census(dropped: readonly number[]): LogCensus {

@@ -37,6 +37,17 @@ export function freeListDamageOf(path: string): string | null {
   }
 }
 
+/** Null when there is no such file or its root pages cannot be read. */
+export function newestTransactionOf(path: string): bigint | null {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return null;
+  const descriptor = openSync(path, 'r');
+  try {
+    return newestRoot(descriptor)?.transaction ?? null;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 export function lookAtFile(path: string): FileState {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return 'absent';
   const descriptor = openSync(path, 'r');

@@ -5,7 +5,7 @@ import type { Digest } from '../stream/ports.ts';
 import { checkStoredBlock } from './block-check.ts';
 import { blockKey, commitOf, noKey } from './shard-keys.ts';
 import type { ShardRow } from './shard-row.ts';
-import { readEnvelope, unwrapBlock } from './stored-block.ts';
+import { homeOf, isEnvelopeSound, readEnvelope, unwrapBlock } from './stored-block.ts';
 import type { ReadEnvelope } from './stored-block.ts';
 import type { ReportBuilder } from './verify-report.ts';
 
@@ -52,7 +52,7 @@ export class BlockWalk {
     for (const commit of new Set([row.oldest, newest])) {
       const stored = blocks.get(blockKey(row.no, commit), { transaction });
       if (stored === undefined) this.#report.damage('block-missing', shard, `block ${commit} is missing`);
-      else this.#checkBlock(stored, `block ${commit}`, shard);
+      else this.#checkBlock(stored, row.no, commit, shard);
     }
   }
 
@@ -75,20 +75,32 @@ export class BlockWalk {
         before = null;
       }
       next = commit + 1n;
-      const envelope = this.#checkBlock(value, `block ${commit}`, shard);
+      const envelope = this.#checkBlock(value, row.no, commit, shard);
       if (envelope !== null) {
         if (before !== null) this.#checkCounts(before, envelope, commit, shard);
-        if (commit >= row.first)
-          this.#report.count(row.streamName, envelope.recordCount, envelope.blockBytes);
+        if (commit >= row.first) this.#count(row, envelope);
       }
       before = envelope;
     }
     return { count, next };
   }
 
-  #checkBlock(stored: Buffer, name: string, shard: string): ReadEnvelope | null {
+  #count({ streamName }: ShardRow, { isLost, recordCount, blockBytes }: ReadEnvelope): void {
+    if (isLost) this.#report.count(streamName, 0, 0, recordCount);
+    else this.#report.count(streamName, recordCount, blockBytes);
+  }
+
+  #checkBlock(stored: Buffer, no: number, commit: bigint, shard: string): ReadEnvelope | null {
+    const name = `block ${commit}`;
     try {
       const envelope = readEnvelope(stored);
+      const home = homeOf(stored);
+      const isHome = home === null || (home.shardNo === no && home.commit === commit);
+      if (!isHome || !isEnvelopeSound(stored)) {
+        const text = `${name}: what stands beside it is damaged, or another block's`;
+        this.#report.damage('envelope-damaged', shard, text);
+      }
+      if (envelope.isLost) return envelope;
       const { block } = unwrapBlock(stored);
       const { recordCount } = checkStoredBlock(block, this.#digest, nodeCodecs);
       if (recordCount === envelope.recordCount) return envelope;

@@ -16,6 +16,7 @@ export type DamageKind =
   | 'rows-missing'
   | 'block-missing'
   | 'block-damaged'
+  | 'envelope-damaged'
   | 'counts'
   | 'orphan-blocks'
   | 'more';
@@ -27,23 +28,35 @@ export interface Damage {
   readonly detail: string;
 }
 
+export interface StreamCount {
+  readonly records: number;
+  /** Absent when none are. */
+  readonly lostRecords?: number;
+}
+
 export interface VerifyReport {
   readonly schema: typeof VERIFY_SCHEMA;
   readonly ok: boolean;
   readonly records: number;
   readonly bytes: number;
-  readonly streams: Readonly<Record<string, { readonly records: number }>>;
+  /** Of a store that was repaired: records that could not be brought back, and are known to be missing. */
+  readonly lostRecords: number;
+  readonly streams: Readonly<Record<string, StreamCount>>;
   readonly damage: readonly Damage[];
 }
 
 export class ReportBuilder {
   #bytes = 0;
-  readonly #streams = new Map<string, number>();
+  readonly #streams = new Map<string, { records: number; lostRecords: number }>();
   readonly #damage: Damage[] = [];
   #damageCount = 0;
 
-  count(stream: string, records: number, bytes: number): void {
-    this.#streams.set(stream, (this.#streams.get(stream) ?? 0) + records);
+  count(stream: string, records: number, bytes: number, lostRecords = 0): void {
+    const counted = this.#streams.get(stream) ?? { records: 0, lostRecords: 0 };
+    this.#streams.set(stream, {
+      records: counted.records + records,
+      lostRecords: counted.lostRecords + lostRecords,
+    });
     this.#bytes += bytes;
   }
 
@@ -54,7 +67,8 @@ export class ReportBuilder {
 
   /** Takes over what another report found. */
   add(report: VerifyReport): void {
-    for (const [name, { records }] of Object.entries(report.streams)) this.count(name, records, 0);
+    for (const [name, { records, lostRecords }] of Object.entries(report.streams))
+      this.count(name, records, 0, lostRecords);
     this.#bytes += report.bytes;
     for (const { kind, shard, detail } of report.damage) this.damage(kind, shard, detail);
   }
@@ -66,10 +80,18 @@ export class ReportBuilder {
     return {
       schema: VERIFY_SCHEMA,
       ok: this.#damageCount === 0,
-      records: [...this.#streams.values()].reduce((sum, records) => sum + records, 0),
+      records: this.#sum('records'),
       bytes: this.#bytes,
-      streams: Object.fromEntries([...this.#streams].map(([name, records]) => [name, { records }])),
+      lostRecords: this.#sum('lostRecords'),
+      streams: Object.fromEntries([...this.#streams].map(([name, count]) => [name, shown(count)])),
       damage: [...this.#damage, ...rest],
     };
   }
+  #sum(count: 'records' | 'lostRecords'): number {
+    return [...this.#streams.values()].reduce((sum, stream) => sum + stream[count], 0);
+  }
+}
+
+function shown({ records, lostRecords }: Required<StreamCount>): StreamCount {
+  return lostRecords === 0 ? { records } : { records, lostRecords };
 }

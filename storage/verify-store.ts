@@ -6,8 +6,8 @@ import { open } from 'lmdb';
 import type { RootDatabase, Transaction } from 'lmdb';
 import type { Digest } from '../stream/ports.ts';
 import { TABLES_MAX } from './lmdb-engine.ts';
-import { FORMAT_KEY, FORMAT_VERSION } from './lmdb-store.ts';
-import type { StoreFormat } from './lmdb-store.ts';
+import { FORMAT_KEY, FORMAT_VERSION, FORMAT_VERSION_MIN, decodeFormat } from './store-format.ts';
+import type { StoreFormat } from './store-format.ts';
 import { decodeEntry } from './meta-entry.ts';
 import { decodeLane, noKey, noOf, refOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
@@ -79,9 +79,9 @@ class StoreWalk {
       this.#report.damage(entriesOf(this.#root) > 1 ? 'rows-missing' : 'format', null, text);
       return null;
     }
-    const format = JSON.parse(stored.toString()) as StoreFormat;
-    if (format.version === FORMAT_VERSION) return format;
-    const text = `format ${format.version} is unknown; this program reads ${FORMAT_VERSION}`;
+    const format = decodeFormat(stored);
+    if (format.version >= FORMAT_VERSION_MIN && format.version <= FORMAT_VERSION) return format;
+    const text = `format ${format.version} is unknown; this program reads ${FORMAT_VERSION_MIN} to ${FORMAT_VERSION}`;
     this.#report.damage('format', null, text);
     return null;
   }

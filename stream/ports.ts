@@ -130,6 +130,10 @@ export interface ShardBounds {
   readonly bytes: number;
   /** Records ever appended, kept or not: in a log that numbers its records, the ordinal of the last one. */
   readonly totalRecords: number;
+  /** Of them, those before the first kept one. */
+  readonly recordsBefore: number;
+  /** Of them, those that the repair of a damaged store could not bring back. */
+  readonly lostRecords: number;
 }
 
 export interface ShardOptions {

@@ -64,6 +64,8 @@ describe.each(ENGINES)('$name: order', (engine) => {
       records: 5,
       bytes,
       totalRecords: 5,
+      recordsBefore: 0,
+      lostRecords: 0,
     });
     const { blocks } = await log.readBlocks(REF, START_POSITION, ALL);
     expect(blocks.map((stored) => [stored.cumulativeRecords, stored.cumulativeBytes])).toEqual([

@@ -63,6 +63,7 @@ describe.each(LAYOUTS)('a sound store (layout %s)', (layout) => {
       ok: true,
       records: 3 * BLOCKS + 2,
       bytes: total,
+      lostRecords: 0,
       streams: { telemetry: { records: 3 * BLOCKS }, 'id-2': { records: 2 } },
       damage: [],
     };
@@ -157,7 +158,9 @@ describe('a damaged store', () => {
       const log = engine.table('log');
       return [log.put(blockKey(1, 4n), wrongCount), log.put(blockKey(1, 15n), wrongSum)];
     });
-    const [count, sum, after] = await damage();
+    const [countEnvelope, count, sumEnvelope, sum, after] = await damage();
+    expect(countEnvelope).toMatch(/^envelope-damaged id-1\/0: block 4: /);
+    expect(sumEnvelope).toMatch(/^envelope-damaged id-1\/0: block 15: /);
     expect(count).toBe('counts id-1/0: block 4 has 3 records, its envelope says 2');
     expect(sum).toMatch(/^counts id-1\/0: up to block 15 there are 45 records .* its envelope says 1000/);
     expect(after).toMatch(/^counts id-1\/0: up to block 16 there are 1003 records/);
@@ -178,7 +181,7 @@ describe('a damaged store', () => {
 
   it('is of a format of later', async () => {
     await tamper((engine) => [engine.table('system').put(Buffer.from('format'), bytes('{"version":9}'))]);
-    expect(await damage()).toEqual(['format null: format 9 is unknown; this program reads 1']);
+    expect(await damage()).toEqual(['format null: format 9 is unknown; this program reads 1 to 2']);
   });
 
   it('was cut short', async () => {

@@ -1,0 +1,98 @@
+// Goal: no position is given twice, whatever was restored, and the positions of what is there stay what they were.
+// Method: real files, copied as an operator would.
+import { copyFileSync, renameSync, rmSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { verifyFolder } from '../../storage/verify.ts';
+import { START_POSITION, positionParts, toPosition } from '../../stream/position.ts';
+import type { Store } from '../../stream/ports.ts';
+import { DURABLE_ENGINES, REF, allBlocks, benches, block, hex } from './engines.ts';
+
+const SHARED = DURABLE_ENGINES.filter(({ name }) => name === 'lmdb shared');
+const open: Store[] = [];
+afterEach(async () => {
+  for (const store of open.splice(0)) await store.close();
+});
+
+describe.each(SHARED)('$name: a restored store', (engine) => {
+  const bench = benches(engine);
+
+  it('goes on in a new epoch; old positions stay valid', async () => {
+    const first = bench();
+    const store = await first.open();
+    await store.log.createShard(REF, { retentionMs: Infinity });
+    for (let index = 0; index < 3; index += 1) await store.log.append(REF, block(4, `${index}`));
+    const kept = await allBlocks(store.log, REF);
+    await store.close();
+    copyFileSync(first.path, `${first.path}.backup`);
+    const original = await first.open();
+    const lost = await original.log.append(REF, block(4, 'lost'));
+    await original.close();
+    const positions = [lost.first];
+    for (let restore = 0; restore < 2; restore += 1) {
+      first.clock.ms += 1_000;
+      rmSync(first.path);
+      copyFileSync(`${first.path}.backup`, `${first.path}.copy`);
+      renameSync(`${first.path}.copy`, first.path);
+      const restored = await first.open();
+      expect(await allBlocks(restored.log, REF)).toEqual(kept);
+      expect(await allBlocks(restored.log, REF, toPosition(1n, 2n, 0))).toEqual(kept.slice(1));
+      const { first: position } = await restored.log.append(REF, block(4, `after ${restore}`));
+      positions.push(position);
+      const written = hex(block(4, `after ${restore}`).block);
+      // What the original gave out since is behind the cut: reading goes on with what came instead.
+      expect(await allBlocks(restored.log, REF, lost.first)).toEqual([written]);
+      expect(await allBlocks(restored.log, REF, toPosition(1n, 3n, 0xffff))).toEqual([written]);
+      expect((await restored.log.bounds(REF)).first).toBe(toPosition(1n, 1n, 0));
+      await restored.close();
+      expect(await verifyFolder(first.folder)).toMatchObject({ ok: true });
+    }
+    expect(new Set(positions).size).toBe(3);
+    expect(positions.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(positions);
+  });
+
+  it('gives new shards the epoch, too', async () => {
+    const first = bench();
+    const store = await first.open();
+    await store.log.createShard(REF, { retentionMs: Infinity });
+    const { first: before } = await store.log.append(REF, block());
+    await store.close();
+    copyFileSync(first.path, `${first.path}.copy`);
+    renameSync(`${first.path}.copy`, first.path);
+    const restored = await first.open();
+    const child = { streamId: REF.streamId, shardId: 'child' };
+    await restored.log.createShard(child, { retentionMs: Infinity, after: before });
+    const { first: position } = await restored.log.append(child, block());
+    expect(positionParts(position).epoch).toBeGreaterThan(1n);
+  });
+
+  it('is known though it was copied over the file that was there', async () => {
+    const first = bench();
+    const store = await first.open();
+    await store.log.createShard(REF, { retentionMs: Infinity });
+    await store.close();
+    copyFileSync(first.path, `${first.path}.backup`);
+    const original = await first.open();
+    const { first: given } = await original.log.append(REF, block());
+    await original.close();
+    copyFileSync(`${first.path}.backup`, first.path);
+    const restored = await first.open();
+    const { first: position } = await restored.log.append(REF, block());
+    expect(position).not.toBe(given);
+    expect(positionParts(position).epoch).toBeGreaterThan(1n);
+  });
+
+  it('is none when it was only moved', async () => {
+    const first = bench();
+    const store = await first.open();
+    await store.log.createShard(REF, { retentionMs: Infinity });
+    await store.close();
+    const moved = `${first.folder}/moved.mdb`;
+    renameSync(first.path, moved);
+    const opened = await openLmdbStore({ path: moved, clock: first.clock, layout: 'shared' });
+    open.push(opened);
+    const { first: position } = await opened.log.append(REF, block());
+    expect(position).toBe(toPosition(1n, 1n, 0));
+    expect(await allBlocks(opened.log, REF, START_POSITION)).toHaveLength(1);
+  });
+});
