@@ -1,10 +1,10 @@
 // Whether a commit keeps the file below its cap. The library makes a file longer whenever it finds no free pages side by
 // side, and free pages that an old reader still sees do not count, so both are looked at before a commit is begun.
-import { closeSync, fstatSync, openSync } from 'node:fs';
 import { TributaryError } from '../stream/errors.ts';
 import { PAGE_BYTES } from './commit-size.ts';
 import type { CommitSize } from './commit-size.ts';
 import { usablePages } from './free-list.ts';
+import { PageFile } from './page-file.ts';
 import { newestRoot } from './store-file.ts';
 
 /** Held back for commits that only free pages, and for what the estimate of a commit may miss. */
@@ -24,21 +24,21 @@ export class CapRoom {
   readonly #path: string;
   readonly #capBytes: number;
   readonly #readers: () => readonly Reader[];
-  readonly #descriptor: number;
+  readonly #file: PageFile;
 
   /** `readers`: of all processes, without those that have ended. */
   constructor(path: string, capBytes: number, readers: () => readonly Reader[]) {
     this.#path = path;
     this.#capBytes = capBytes;
     this.#readers = readers;
-    this.#descriptor = openSync(path, 'r');
+    this.#file = PageFile.open(path);
   }
 
   ask(size: CommitSize): CapAnswer {
-    const grownBytes = fstatSync(this.#descriptor).size + size.bytes;
+    const grownBytes = this.#file.sizeBytes + size.bytes;
     if (grownBytes <= this.#capBytes * (1 - RESERVE_SHARE)) return 'yes';
     if (size.isFreeing) return 'yes';
-    const root = newestRoot(this.#descriptor);
+    const root = newestRoot(this.#file);
     if (root === null) return 'yes';
     const oldest = this.#oldestReader()?.transaction ?? root.transaction;
     if (this.#fits(size, oldest < root.transaction ? oldest : root.transaction)) return 'yes';
@@ -57,15 +57,15 @@ export class CapRoom {
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    this.#file.close();
   }
 
   #fits(size: CommitSize, oldest: bigint): boolean {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-      const root = newestRoot(this.#descriptor);
-      const usable = root === null ? null : usablePages(this.#descriptor, root, oldest);
+      const root = newestRoot(this.#file);
+      const usable = root === null ? null : usablePages(this.#file, root, oldest);
       if (usable === null) continue;
-      return usable.pages >= Math.ceil(size.bytes / PAGE_BYTES) && usable.longestRun >= size.runPages;
+      return usable.count >= Math.ceil(size.bytes / PAGE_BYTES) && usable.longestRun >= size.runPages;
     }
     return false;
   }

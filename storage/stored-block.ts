@@ -2,6 +2,7 @@
 // be told from every other one when nothing but its bytes is left. docs/FORMAT.md shows its layout.
 import { nodeDigest } from '../runtime/digest.ts';
 import { assert } from '../stream/errors.ts';
+import { NOTE_BYTES_MAX, STORED_BLOCK_BYTES_MAX } from '../stream/limits.ts';
 
 export interface Envelope {
   readonly recordCount: number;
@@ -30,8 +31,8 @@ export interface BlockHome {
 }
 
 const AT = { flags: 1, count: 4, arrival: 8, records: 16, bytes: 24, blockBytes: 32 } as const;
-const AT_HOME = { no: 36, commit: 40, lane: 48, tag: 56, checksum: 60 } as const;
-const ENVELOPE_BYTES = { 1: 36, 2: 64 } as const;
+const AT_HOME = { no: 36, commit: 40, lane: 48, tag: 56, noteBytes: 60, checksum: 64 } as const;
+const ENVELOPE_BYTES = { 1: 36, 2: 68 } as const;
 const LOST = 1;
 const LOST_BYTES = 8;
 const NO_NOTE = new Uint8Array();
@@ -46,6 +47,7 @@ export function wrapBlock(
 ): Uint8Array {
   const stored = Buffer.allocUnsafe(ENVELOPE_BYTES[2] + block.length + note.length);
   writeEnvelope(stored, envelope, home, block.length, 0);
+  stored.writeUInt32BE(note.length, AT_HOME.noteBytes);
   stored.set(block, ENVELOPE_BYTES[2]);
   stored.set(note, ENVELOPE_BYTES[2] + block.length);
   stored.writeUInt32BE(checksumOf(stored, block.length), AT_HOME.checksum);
@@ -56,6 +58,7 @@ export function wrapBlock(
 export function wrapLost(envelope: Envelope, home: BlockHome, bytes: number): Uint8Array {
   const stored = Buffer.alloc(ENVELOPE_BYTES[2] + LOST_BYTES);
   writeEnvelope(stored, envelope, home, 0, LOST);
+  stored.writeUInt32BE(LOST_BYTES, AT_HOME.noteBytes);
   stored.writeDoubleBE(bytes, ENVELOPE_BYTES[2]);
   stored.writeUInt32BE(checksumOf(stored, 0), AT_HOME.checksum);
   return stored;
@@ -80,6 +83,16 @@ export function readEnvelope(stored: Uint8Array): ReadEnvelope {
   };
 }
 
+/** Length of a stored block that starts with `head`; null when that is none, or one of version 1, which does not say. */
+export function storedLengthOf(head: Uint8Array): number | null {
+  const bytes = bufferOf(head);
+  if (homeOf(head) === null) return null;
+  const blockBytes = bytes.readUInt32BE(AT.blockBytes);
+  const noteBytes = bytes.readUInt32BE(AT_HOME.noteBytes);
+  const isPossible = blockBytes > 0 && blockBytes <= STORED_BLOCK_BYTES_MAX && noteBytes <= NOTE_BYTES_MAX;
+  return isPossible ? ENVELOPE_BYTES[2] + blockBytes + noteBytes : null;
+}
+
 /** Null for an envelope of version 1, which does not say. */
 export function homeOf(stored: Uint8Array): BlockHome | null {
   const bytes = bufferOf(stored);
@@ -96,6 +109,7 @@ export function homeOf(stored: Uint8Array): BlockHome | null {
 export function isEnvelopeSound(stored: Uint8Array): boolean {
   const bytes = bufferOf(stored);
   if (bytes[0] === 1) return true;
+  if (bytes.length < ENVELOPE_BYTES[2]) return false;
   const { blockBytes, isLost } = readEnvelope(stored);
   return checksumOf(bytes, isLost ? 0 : blockBytes) === bytes.readUInt32BE(AT_HOME.checksum);
 }

@@ -8,7 +8,8 @@ import { extendHistory, judgeOffer } from '../stream/lane.ts';
 import type { LaneHistory } from '../stream/lane.ts';
 import type { Codec, Digest } from '../stream/ports.ts';
 import type { RecordClass } from '../stream/record.ts';
-import { encodeLaneTag, fingerprintOf } from './lane-tag.ts';
+import { encodeLaneTag } from '../stream/lane-tag.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import type { IngestLane } from './ports.ts';
 
 export interface SessionLane {

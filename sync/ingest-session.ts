@@ -7,7 +7,7 @@ import type { ErrorCode } from '../stream/errors.ts';
 import type { Clock, Codec, Digest, Log } from '../stream/ports.ts';
 import { takeBlock } from './ingest-lane.ts';
 import type { SessionLane } from './ingest-lane.ts';
-import { EMPTY_TAG, decodeLaneTag } from './lane-tag.ts';
+import { EMPTY_TAG, decodeLaneTag } from '../stream/lane-tag.ts';
 import type { IngestLane, IngestTarget, SessionDirectory, SessionGrant } from './ports.ts';
 import {
   CONTROL_BYTES_MAX,

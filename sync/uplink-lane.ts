@@ -6,7 +6,7 @@ import type { BlockHeader } from '../stream/block-header.ts';
 import { isTributaryError } from '../stream/errors.ts';
 import { BLOCK_BYTES_TARGET } from '../stream/limits.ts';
 import type { Codec, Digest } from '../stream/ports.ts';
-import { fingerprintOf } from './lane-tag.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import type { UplinkLane } from './ports.ts';
 import type { ServerMessage } from './protocol.ts';
 import { decideResume } from './resume.ts';

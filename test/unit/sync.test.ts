@@ -1,6 +1,6 @@
 // Goal: the pure decisions of the link: where a lane goes on, how much is under way, when to try again.
 import { describe, expect, it } from 'vitest';
-import { EMPTY_TAG, decodeLaneTag, encodeLaneTag } from '../../sync/lane-tag.ts';
+import { EMPTY_TAG, decodeLaneTag, encodeLaneTag } from '../../stream/lane-tag.ts';
 import { decodeBlockFrame, encodeBlockFrame, encodeControl, gatewayMessage } from '../../sync/protocol.ts';
 import { Backoff, DELAY_MAX_MS, FIRST_DELAY_MS } from '../../sync/reconnect.ts';
 import { decideResume } from '../../sync/resume.ts';

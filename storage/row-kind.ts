@@ -1,0 +1,46 @@
+// Which table a row is of, told from the row alone: for pages that no table leads to any more.
+import { decodeEntry, storedKey } from './meta-entry.ts';
+import { commitOf, decodeLane, noOf } from './shard-keys.ts';
+import { decodeShardRow } from './shard-row.ts';
+import { homeOf, readEnvelope } from './stored-block.ts';
+import { FORMAT_KEY } from './store-format.ts';
+
+export const ROW_TABLES = ['system', 'shards', 'lanes', 'dropped', 'meta'] as const;
+export type RowTable = (typeof ROW_TABLES)[number];
+export type RowKind = RowTable | 'blocks';
+
+const BLOCK_KEY_BYTES = 12;
+const NO_BYTES = 4;
+const SYSTEM_KEYS: readonly string[] = [FORMAT_KEY.toString(), 'revision', 'epoch', 'file'];
+const OWNER_PREFIX = 'owner/';
+
+/** Null: it is a row of no table. */
+export function kindOfRow(key: Buffer, value: Buffer): RowKind | null {
+  const name = key.toString();
+  if (SYSTEM_KEYS.includes(name) || name.startsWith(OWNER_PREFIX)) return 'system';
+  if (isBlock(key, value)) return 'blocks';
+  if (holds(() => storedKey(decodeEntry(value).key).length === key.length && isMeta(key, value)))
+    return 'meta';
+  if (key.includes(0) && holds(() => decodeShardRow(value).no > 0)) return 'shards';
+  if (key.length === NO_BYTES) return value.length === 1 ? 'dropped' : null;
+  return key.length > NO_BYTES && holds(() => decodeLane(value).last > 0n) ? 'lanes' : null;
+}
+
+function isBlock(key: Buffer, value: Buffer): boolean {
+  if (key.length !== BLOCK_KEY_BYTES || !holds(() => readEnvelope(value).recordCount >= 0)) return false;
+  const home = homeOf(value);
+  return home === null || (home.shardNo === noOf(key) && home.commit === commitOf(key));
+}
+
+function isMeta(key: Buffer, value: Buffer): boolean {
+  return Buffer.from(storedKey(decodeEntry(value).key)).equals(key);
+}
+
+/** What does not decode throws in many ways. */
+function holds(test: () => boolean): boolean {
+  try {
+    return test();
+  } catch {
+    return false;
+  }
+}
