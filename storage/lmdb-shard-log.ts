@@ -17,6 +17,7 @@ import type {
   LaneAppend,
   LaneRow,
   LaneState,
+  PageBounds,
   ShardBounds,
   ShardLog,
   ShardOptions,
@@ -217,11 +218,7 @@ export class LmdbShardLog implements ShardLog {
     return shard.blocks.seekOrdinal(shard.visible, this.#horizon(shard), ordinal);
   }
 
-  async readBlocks(
-    ref: ShardRef,
-    from: Position,
-    max: { readonly blocks: number; readonly bytes: number },
-  ): Promise<BlockPage> {
+  async readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage> {
     const shard = this.#shards.seen(ref);
     return shard.blocks.page(shard.visible, this.#horizon(shard), from, max);
   }

@@ -11,6 +11,7 @@ import type {
   Clock,
   LaneRow,
   LaneState,
+  PageBounds,
   ShardBounds,
   ShardLog,
   ShardOptions,
@@ -156,17 +157,15 @@ export class MemoryShardLog implements ShardLog {
     return toPosition(epoch, commit, Math.max(0, index));
   }
 
-  async readBlocks(
-    ref: ShardRef,
-    from: Position,
-    max: { readonly blocks: number; readonly bytes: number },
-  ): Promise<BlockPage> {
+  async readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage> {
     const shard = this.#shard(ref);
     const unread = this.#kept(shard).filter((block) => !isBefore(block, from));
-    let bytes = 0;
+    let [bytes, records] = [0, 0];
     const end = unread.findIndex((block, index) => {
       bytes += block.block.length;
-      return index > 0 && (index >= max.blocks || bytes > max.bytes);
+      const isFull = records >= (max.records ?? Infinity);
+      records += block.recordCount - (from > block.first ? positionParts(from).index : 0);
+      return index > 0 && (index >= max.blocks || bytes > max.bytes || isFull);
     });
     const blocks = end === -1 ? unread : unread.slice(0, end);
     const following = unread[blocks.length];

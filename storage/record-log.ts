@@ -125,7 +125,7 @@ export class RecordLog {
     assert(max.records >= 1, 'a read asks for records');
     const bytes = Math.min(max.bytes, READ_BYTES_MAX);
     const records = Math.min(max.records, READ_RECORDS_MAX);
-    const page = await this.#log.readBlocks(ref, from, { blocks: records, bytes });
+    const page = await this.#log.readBlocks(ref, from, { blocks: records, bytes, records });
     return takeRecords(page, { records, bytes }, (stored, countMax) =>
       this.#decode(ref, stored, from, countMax),
     );

@@ -3,7 +3,7 @@
 import { TributaryError, assert } from '../stream/errors.ts';
 import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
-import type { BlockPage, StoredBlock } from '../stream/ports.ts';
+import type { BlockPage, PageBounds, StoredBlock } from '../stream/ports.ts';
 import type { Table } from './batch.ts';
 import { placeOf, positionAt } from './shard-epochs.ts';
 import { blockKey } from './shard-keys.ts';
@@ -91,20 +91,20 @@ export class ShardBlocks {
     return { first: oldest, last, lastRecordCount: this.#envelope(last).recordCount };
   }
 
-  page(
-    row: ShardRow,
-    first: bigint,
-    from: Position,
-    max: { readonly blocks: number; readonly bytes: number },
-  ): BlockPage {
+  page(row: ShardRow, first: bigint, from: Position, max: PageBounds): BlockPage {
     const start = this.commitFrom(row, from);
     let commit = this.#firstKept(row, start > first ? start : first);
     const blocks: StoredBlock[] = [];
-    let bytes = 0;
-    while (commit < row.next && (blocks.length === 0 || blocks.length < max.blocks)) {
+    let [bytes, records] = [0, 0];
+    const recordsMax = max.records ?? Infinity;
+    while (
+      commit < row.next &&
+      (blocks.length === 0 || (blocks.length < max.blocks && records < recordsMax))
+    ) {
       const stored = this.#block(row, commit);
       bytes += stored.block.length;
       if (blocks.length > 0 && bytes > max.bytes) break;
+      records += stored.recordCount - (from > stored.first ? positionParts(from).index : 0);
       blocks.push(stored);
       commit = this.#firstKept(row, commit + 1n);
     }

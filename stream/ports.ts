@@ -106,6 +106,14 @@ export interface StoredBlock {
   readonly note: Uint8Array;
 }
 
+export interface PageBounds {
+  readonly blocks: number;
+  /** Of blocks. */
+  readonly bytes: number;
+  /** No more blocks than it takes to have so many records from where reading starts. Default: any number. */
+  readonly records?: number;
+}
+
 export interface BlockPage {
   readonly blocks: readonly StoredBlock[];
   /** Where to go on: never beyond what was seen. */
@@ -173,11 +181,7 @@ export interface ShardLog {
   /** Position of the ordinal-th record ever appended (from 1): the first kept one when it is trimmed, else the next one to be written. */
   seekOrdinal(ref: ShardRef, ordinal: bigint): Promise<Position>;
   /** From the block that holds `from`; below the trim point from the first kept block. At least one block if any. */
-  readBlocks(
-    ref: ShardRef,
-    from: Position,
-    max: { readonly blocks: number; readonly bytes: number },
-  ): Promise<BlockPage>;
+  readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage>;
   /** Gapless, ordered, without duplicates. Ends when the closed shard is delivered or the signal aborts. */
   tail(ref: ShardRef, from: Position, signal: AbortSignal): AsyncIterable<BlockPage>;
 }

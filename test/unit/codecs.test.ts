@@ -38,7 +38,7 @@ describe.each(nodeCodecs)('codec $name', (codec) => {
     const block = compressed(500);
     expect(parseHeader(block)).toMatchObject({ codec: codec.id, recordCount: 500 });
     expect(block.length).toBeLessThan(encodeBlock(FRAME, records, nodeDigest).length / 2);
-    expect(decode(block)).toEqual(records.map((one) => ({ ...one, data: Buffer.from(one.data) })));
+    expect(decode(block)).toEqual(records.map((one) => ({ ...one, data: Uint8Array.from(one.data) })));
     const rest = sliceBlock(block, 100, nodeDigest, nodeCodecs);
     expect(parseHeader(rest)).toMatchObject({ codec: codec.id, recordCount: 400, firstOrdinal: 101n });
     const again = mergeBlocks([block, rest], nodeDigest, { from: nodeCodecs, to: undefined });
