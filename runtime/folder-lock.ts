@@ -91,8 +91,11 @@ async function removeStale(folder: string, base: string): Promise<void> {
   const aside = join(base, `${LOCK_FILE}.${randomBytes(6).toString('hex')}`);
   try {
     renameSync(lock, aside);
-  } catch {
-    return;
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException;
+    // Another program was faster.
+    if (cause.code === 'ENOENT') return;
+    throw unlockable(folder, cause);
   }
   const owner = await ask(aside);
   if (owner !== null) linkSync(aside, lock);
