@@ -8,19 +8,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TestContext } from 'vitest';
-import { decodeBlock } from '../../stream/block.ts';
-import { START_POSITION } from '../../stream/position.ts';
-import { systemClock } from '../../runtime/clock.ts';
-import { nodeDigest } from '../../runtime/digest.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
 import { runCli, startGateway, stopAll, temporaryFolder } from '../processes.ts';
 import type { RunningGateway } from '../processes.ts';
 import { needs } from '../tools.ts';
 import { Publisher } from './publisher.ts';
+import { storedNumbers } from './stored-numbers.ts';
 
 const DISK_BYTES = 24 * 1024 * 1024;
 const FILLER_BYTES = 64 * 1024;
-const LANE = { streamId: 'telemetry', shardId: 'normal' };
 const EXIT_STORAGE_FAILED = 75;
 /** All that reach the disk. */
 const CALLS = 'fdatasync,writev,pwrite64';
@@ -206,19 +201,6 @@ async function checkAfterRestart(gateway: RunningGateway, acknowledged: readonly
   const stored = (await storedNumbers(gateway.data)).slice(0, -1);
   expect(stored).toEqual(stored.map((_, index) => index));
   expect(stored).toEqual(expect.arrayContaining([...acknowledged]));
-}
-
-/** The readings in the gateway's log, as they lie there. */
-async function storedNumbers(data: string): Promise<number[]> {
-  const path = join(data, 'gateway.mdb');
-  const store = await openLmdbStore({ path, clock: systemClock, layout: 'perShard' });
-  const { blocks } = await store.log.readBlocks(LANE, START_POSITION, { blocks: 1e6, bytes: 1e9 });
-  await store.close();
-  return blocks.flatMap(({ block }) =>
-    decodeBlock(block, nodeDigest).records.map(({ data: payload }) =>
-      Number(Buffer.from(payload).toString()),
-    ),
-  );
 }
 
 function said(gateway: RunningGateway, event: string): boolean {

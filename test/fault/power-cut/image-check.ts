@@ -33,6 +33,7 @@ async function checkImage(image: string): Promise<string[]> {
 
 async function openAndCheck(path: string, expectation: Expectation, problems: Problems): Promise<void> {
   const { before, behind } = expectation;
+  if (behind.kind === 'readings') throw new Error('the image of a gateway is opened by a gateway');
   const clock = clockAt(before?.kind === 'shards' ? before.nowMs : 0);
   const layout = behind.kind === 'lanes' ? 'perShard' : behind.layout;
   const store = await openLmdbStore({ path, clock, layout });

@@ -12,6 +12,7 @@ import type { Said } from './said.ts';
 
 export interface Image {
   readonly folder: string;
+  readonly expectation: Expectation;
   /** Which event of the recording it is behind, and what of the uncertain it has. */
   readonly moment: string;
 }
@@ -46,13 +47,11 @@ export function* imagesOf(
       const behind = said[at];
       if (behind === undefined) return;
       const choice = choose(random);
-      const image = join(folder, `${made}`);
-      write(image, disk.image(choice), { before, behind }, random);
+      const image = { folder: join(folder, `${made}`), expectation: { before, behind } };
+      write(image, disk.image(choice), random);
       const { pieceBytes, likelihood } = choice;
-      yield {
-        folder: image,
-        moment: `event ${index} (${event.kind}), pieces of ${pieceBytes} bytes, likelihood ${likelihood}`,
-      };
+      const what = `pieces of ${pieceBytes} bytes, likelihood ${likelihood}`;
+      yield { ...image, moment: `event ${index} (${event.kind}), ${what}` };
     }
   }
 }
@@ -80,14 +79,16 @@ function choose(random: () => number): Choice {
 }
 
 function write(
-  image: string,
+  { folder, expectation }: Omit<Image, 'moment'>,
   files: ReadonlyMap<string, Buffer>,
-  expectation: Expectation,
   random: () => number,
 ): void {
-  mkdirSync(image);
-  for (const [name, bytes] of files) writeFileSync(join(image, name), isLock(name) ? lock(random) : bytes);
-  writeFileSync(join(image, EXPECTATION_FILE), JSON.stringify(expectation));
+  mkdirSync(folder);
+  for (const [name, bytes] of files) {
+    // A key that others may read is refused.
+    writeFileSync(join(folder, name), isLock(name) ? lock(random) : bytes, { mode: 0o600 });
+  }
+  writeFileSync(join(folder, EXPECTATION_FILE), JSON.stringify(expectation));
 }
 
 /** Written through memory, of which no trace tells: it may hold anything. */

@@ -13,7 +13,7 @@ import type { Cheats } from './disk.ts';
 import { ImageCheckers } from './image-checkers.ts';
 import { imagesOf } from './images.ts';
 import type { Image } from './images.ts';
-import { readRecording } from './recording.ts';
+import { listenTo, readRecording } from './recording.ts';
 import type { DiskEvent } from './recording.ts';
 import { STRACE } from './trace.ts';
 
@@ -117,7 +117,7 @@ async function record(
     `${writer.rounds}`,
   ];
   await finished('strace', [...STRACE, ...inject, '-o', trace, ...program]);
-  const events = await readRecording(trace, data, said);
+  const events = await readRecording(trace, data, listenTo(said));
   rmSync(run, { recursive: true });
   return events;
 }

@@ -24,9 +24,17 @@ export type DiskEvent =
 /** The name of the folder itself. */
 export const FOLDER = '.';
 
-/** `folder` is what lies on the disk, without folders in it; `said` the file outside that the program speaks to. */
-export async function readRecording(trace: string, folder: string, said: string): Promise<DiskEvent[]> {
-  const reader = new Reader(folder, said);
+/** What is said by a write to something outside of the folder; null: nothing. */
+export type Listen = (path: string, bytes: Buffer) => string | null;
+
+/** What is written to the file is said as it is. */
+export function listenTo(file: string): Listen {
+  return (path, bytes) => (path === file ? bytes.toString() : null);
+}
+
+/** `folder` is what lies on the disk, without folders in it. */
+export async function readRecording(trace: string, folder: string, listen: Listen): Promise<DiskEvent[]> {
+  const reader = new Reader(folder, listen);
   for await (const event of readTrace(trace)) reader.take(event);
   return reader.events;
 }
@@ -34,14 +42,14 @@ export async function readRecording(trace: string, folder: string, said: string)
 class Reader {
   readonly events: DiskEvent[] = [];
   readonly #folder: string;
-  readonly #said: string;
+  readonly #listen: Listen;
   readonly #offsets = new Map<number, number>();
   readonly #known = new Set<number>();
   readonly #begun = new Set<number>();
 
-  constructor(folder: string, said: string) {
+  constructor(folder: string, listen: Listen) {
     this.#folder = folder;
-    this.#said = said;
+    this.#listen = listen;
   }
 
   take(event: TraceEvent): void {
@@ -52,17 +60,20 @@ class Reader {
   #begin(id: number, { name, parameters }: Call): void {
     const descriptor = descriptorOf(parameters);
     if (descriptor === null) return;
-    if (name === 'write' && descriptor.path === this.#said) {
-      this.events.push({ kind: 'say', text: bytesOf(parameters).toString() });
-      return;
-    }
     const fd = descriptor.number;
     // Descriptors of sockets and pipes are given numbers that files had before.
-    if (!this.#known.has(fd) || this.#nameOf(descriptor.path) === null) return;
+    if (this.#nameOf(descriptor.path) === null) return this.#hear(name, descriptor.path, parameters);
+    if (!this.#known.has(fd)) return;
     const change = this.#changeOf(name, fd, parameters);
     if (change === null) return;
     this.#begun.add(id);
     this.events.push({ id, ...change });
+  }
+
+  #hear(call: string, path: string, parameters: string): void {
+    if (call !== 'write' && call !== 'writev') return;
+    const text = this.#listen(path, bytesOf(parameters));
+    if (text !== null) this.events.push({ kind: 'say', text });
   }
 
   #changeOf(name: string, fd: number, parameters: string): Change | null {
@@ -107,7 +118,8 @@ class Reader {
     const name = this.#nameOf(pathsOf(parameters)[0] ?? '');
     this.#known.delete(fd);
     if (name === null) return;
-    if (/O_TRUNC|O_APPEND/.test(parameters))
+    const isNew = parameters.includes('O_EXCL');
+    if (!isNew && /O_TRUNC|O_APPEND/.test(parameters))
       throw new Error('the model of the disk knows no O_TRUNC or O_APPEND');
     this.#known.add(fd);
     this.#offsets.set(fd, 0);

@@ -48,7 +48,13 @@ export interface ShardsSaid {
   readonly shards: Readonly<Record<string, ShardSaid>>;
 }
 
-export type Said = LanesSaid | ShardsSaid;
+/** Of a gateway and one publisher: how many of its readings were acknowledged. */
+export interface ReadingsSaid {
+  readonly kind: 'readings';
+  readonly acknowledged: number;
+}
+
+export type Said = LanesSaid | ShardsSaid | ReadingsSaid;
 
 /** Each line is one call of the kernel, so that it has its place among the writes to the disk. */
 export function openSaid(path: string): (said: Said) => void {
