@@ -6,6 +6,7 @@ import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
+import { ON_DAMAGE } from '../storage/store-recovery.ts';
 import { enrolmentCodeProblem } from '../sync/enrolment-code.ts';
 import { FULL_POLICIES } from './log-budget.ts';
 import { routesSchema } from './routes.ts';
@@ -153,6 +154,12 @@ const gatewayConfig = z
         compression: compressionSetting.describe(
           'How new blocks are stored and sent: auto (deflate), zstd (smaller; needs Node 22.15 to read again), none',
         ),
+        onDamage: z
+          .enum(ON_DAMAGE)
+          .default('salvage')
+          .describe(
+            'What to do when the log is damaged at the start. salvage: set it aside and go on with what is whole of it; refuse: do not start',
+          ),
       })
       .prefault({})
       .describe('The durable log'),

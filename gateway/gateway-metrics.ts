@@ -28,6 +28,11 @@ export function observeGateway(
     'Records evicted before the server had them, by stream and class',
     () => local.evictions().map(({ records, ...labels }) => ({ labels, value: records })),
   );
+  metrics.observe(
+    'log_lost_records',
+    'Records that the repair of a damaged log could not bring back',
+    () => store.usage().lostRecords,
+  );
   metrics.observe('intake_records', 'Records made durable since the start', () => intake.counts.records);
   metrics.observe(
     'intake_quarantined',

@@ -1,5 +1,6 @@
 // The composition root of the edge program: builds every part, from the log up to the sensors, and closes them in the
 // other order. It reads no arguments and ends no process; cli/ does.
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { builtInProfiles } from '../devices/built-in-profiles.ts';
 import { isClockSynchronized } from '../runtime/clock-sync.ts';
@@ -13,9 +14,10 @@ import { openFileKey } from '../runtime/key-provider.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { programVersion } from '../runtime/program-version.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import { rememberFailure } from '../storage/store-probe.ts';
+import { openStore } from '../storage/store-recovery.ts';
 import type { TributaryError } from '../stream/errors.ts';
 import { PENDING_BYTES_MAX } from '../stream/limits.ts';
 import type { Log } from '../stream/ports.ts';
@@ -68,22 +70,29 @@ async function build(
   // What is kept.
   const folder = openDataFolder(config.dataFolder, 'gateway');
   parts.use(await lockFolder(folder.path));
+  const isExpected = existsSync(folder.keyFile);
   const sealer = openFileKey(folder.keyFile, {
     storeFile: folder.storeFile,
     lastResort: `give its identity up, keep its records and enrol it anew: tributary identity reset ${folder.path} --yes`,
   });
   const store = guardStore(
     parts.use(
-      await openLmdbStore({
+      await openStore({
         path: folder.storeFile,
         clock,
         layout: 'perShard',
         lazyMs: CURSOR_MS_MAX,
         capBytes: config.log.capBytes,
         ageBy: config.log.ageWhilePoweredOff ? 'wall' : 'running',
+        onDamage: config.log.onDamage,
+        log: log.child('storage'),
+        isExpected,
       }),
     ),
-    onStorageFailed,
+    (error) => {
+      rememberFailure(folder.storeFile);
+      onStorageFailed(error);
+    },
   );
   const identity = openRunIdentity();
   const anchors = parts.use(

@@ -37,7 +37,8 @@ export async function cutByBytes(
   let low = best.lastOrdinal + 1n;
   let high = lastMax;
   while (low <= high) {
-    const block = await blockAt(lane, log, (low + high) / 2n);
+    const middle = (low + high) / 2n;
+    const block = await blockAt(lane, log, middle);
     if (block === null) break;
     const bytes = block.cumulativeBytes - startBytes;
     const lastOrdinal = endOf(block);
@@ -46,7 +47,7 @@ export async function cutByBytes(
       best = { lastOrdinal, bytes };
       low = lastOrdinal + 1n;
     } else {
-      high = startOf(block) - 1n;
+      high = before(block, middle);
     }
   }
   return best;
@@ -61,11 +62,12 @@ export async function tailByBytes(lane: LocalLane, log: ShardLog, bytesMax: numb
   let low = lane.firstKept;
   let high = best - 1n;
   while (low <= high) {
-    const block = await blockAt(lane, log, (low + high) / 2n);
+    const middle = (low + high) / 2n;
+    const block = await blockAt(lane, log, middle);
     if (block === null) break;
     if (block.cumulativeBytes - block.block.length >= fromBytes) {
       best = startOf(block);
-      high = best - 1n;
+      high = before(block, middle);
     } else {
       low = endOf(block) + 1n;
     }
@@ -94,4 +96,10 @@ function endOf(block: StoredBlock): bigint {
 
 function startOf(block: StoredBlock): bigint {
   return endOf(block) - BigInt(block.recordCount) + 1n;
+}
+
+/** Where halving goes on below: of an ordinal that was lost the block is the one behind it. */
+function before(block: StoredBlock, middle: bigint): bigint {
+  const start = startOf(block);
+  return (start < middle ? start : middle) - 1n;
 }

@@ -146,10 +146,19 @@ export class LocalLane implements UplinkLane {
     const from = await log.seekOrdinal(this.ref, ordinal);
     const { blocks } = await log.readBlocks(this.ref, from, { blocks: 1, bytes: 1 });
     const stored = blocks[0];
+    const isKept = ordinal >= this.#firstKept;
+    if (stored === undefined && isKept) throw this.#lost(ordinal, this.#last);
     if (stored === undefined) return null;
     const { firstOrdinal } = this.#checked(stored);
+    // What is before the first kept one was evicted; behind it nothing is missing but what was lost.
+    if (firstOrdinal > ordinal && isKept) throw this.#lost(ordinal, firstOrdinal - 1n);
     if (firstOrdinal >= ordinal) return stored.block;
     return sliceBlock(stored.block, Number(ordinal - firstOrdinal), this.#parts.digest, nodeCodecs);
+  }
+
+  #lost(ordinal: bigint, lastOrdinal: bigint): TributaryError {
+    const text = `records ${ordinal} to ${lastOrdinal} of stream ${this.stream} were lost when the damaged log was repaired`;
+    return new TributaryError('BLOCK_MALFORMED', text, { details: { lastOrdinal } });
   }
 
   /** Throws BLOCK_* with the block's last ordinal, by which the reader goes on behind it. */

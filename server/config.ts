@@ -6,6 +6,7 @@ import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
+import { ON_DAMAGE } from '../storage/store-recovery.ts';
 import { PENDING_BYTES_MAX } from '../stream/limits.ts';
 
 const httpSettings = z.strictObject({
@@ -58,6 +59,17 @@ export const serverConfig = z
       .regex(/^[a-z0-9-]{1,32}$/, 'must be 1..32 small letters, digits or -')
       .default('us-east-1')
       .describe('Region in ARNs'),
+    storage: z
+      .strictObject({
+        onDamage: z
+          .enum(ON_DAMAGE)
+          .default('salvage')
+          .describe(
+            'What to do when the store is damaged at the start. salvage: set it aside and go on with what is whole of it; refuse: do not start',
+          ),
+      })
+      .prefault({})
+      .describe('The store'),
     limits: limitSettings.prefault({}).describe('Upper bounds'),
     storage: z
       .strictObject({

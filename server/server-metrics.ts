@@ -22,6 +22,11 @@ export function observeServer(
   metrics.gauge('tributary_server_info', 'Version of the program').set(1, { version: programVersion() });
   metrics.observe('tributary_store_file_bytes', 'Size of the store file', () => store.usage().fileBytes);
   metrics.observe('tributary_store_live_bytes', 'Pages in use', () => store.usage().liveBytes);
+  metrics.observe(
+    'tributary_store_lost_records',
+    'Records that the repair of a damaged store could not bring back',
+    () => store.usage().lostRecords,
+  );
   metrics.observe('tributary_pending_bytes', 'Records that wait for the disk', () => records.pendingBytes);
   metrics.observe('tributary_streams', 'Streams', () => catalog.list().length);
   metrics.observe('tributary_sync_sessions', 'Gateways connected', () => sync.sessionCount);

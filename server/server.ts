@@ -1,6 +1,6 @@
 // The composition root of the central program: builds every part, in the order the data needs them, and closes them
 // in the other. It reads no arguments and ends no process; program.ts does.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
@@ -11,9 +11,10 @@ import { openFileKey } from '../runtime/key-provider.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { verifyRequest } from '../runtime/sigv4.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import { rememberFailure } from '../storage/store-probe.ts';
+import { openStore } from '../storage/store-recovery.ts';
 import { TributaryError } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
@@ -71,13 +72,22 @@ async function build(
   // What is kept.
   const folder = openDataFolder(config.dataFolder, 'server');
   parts.use(await lockFolder(folder.path));
+  const isExpected = existsSync(folder.keyFile);
   const sealer = openFileKey(folder.keyFile, {
     storeFile: folder.storeFile,
     lastResort: 'start with another --data: without the key nothing in this one proves who may read it',
   });
   let isHealthy = true;
-  const store = guardStore(parts.use(await openLmdbStore({ path: folder.storeFile, clock })), (error) => {
+  const opened = await openStore({
+    path: folder.storeFile,
+    clock,
+    onDamage: config.storage.onDamage,
+    log: log.child('storage'),
+    isExpected,
+  });
+  const store = guardStore(parts.use(opened), (error) => {
     isHealthy = false;
+    rememberFailure(folder.storeFile);
     onStorageFailed(error);
   });
   const records = new RecordLog(store.log, openRunIdentity(), clock, digest, {

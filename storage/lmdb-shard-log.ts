@@ -108,6 +108,11 @@ export class LmdbShardLog implements ShardLog {
     void this.#purge.purgeDropped(this.#dropped);
   }
 
+  /** Of all shards, ever. */
+  get lostRecords(): number {
+    return this.#shards.all().reduce((sum, { visible }) => sum + visible.lostRecords, 0);
+  }
+
   /** Frees what expired in shards nobody writes to. */
   sweep(): void {
     this.#purge.sweep(this.#retention.nowMs());

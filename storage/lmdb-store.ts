@@ -121,7 +121,11 @@ async function openParts(
   return {
     log,
     meta,
-    usage: () => ({ fileBytes: engine.fileBytes(), liveBytes: engine.liveBytes() }),
+    usage: () => ({
+      fileBytes: engine.fileBytes(),
+      liveBytes: engine.liveBytes(),
+      lostRecords: log.lostRecords,
+    }),
     writtenBytes: () => engine.writtenBytes(),
     nowMs: () => log.nowMs(),
     close: async () => {

@@ -23,7 +23,7 @@ export async function openMemoryStore(options: MemoryOptions): Promise<MemorySto
     log,
     meta,
     failNext: (cause) => disk.fail(cause),
-    usage: () => ({ fileBytes: log.bytes, liveBytes: log.bytes }),
+    usage: () => ({ fileBytes: log.bytes, liveBytes: log.bytes, lostRecords: 0 }),
     writtenBytes: () => 0,
     nowMs: () => options.clock.wallMs(),
     close: async () => {

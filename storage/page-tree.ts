@@ -76,10 +76,15 @@ export class PageTrees {
       this.#onDamage(`page ${entry.run}, where a value starts, is overwritten or missing`);
       return null;
     }
-    this.reached.add(entry.run, runPagesOf(head));
     const value = this.#file.bytes(entry.run * this.#pageBytes + PAGE_HEADER_BYTES, entry.valueBytes);
     if (value === null) this.#onDamage(`the pages from ${entry.run} on are missing`);
     return value;
+  }
+
+  /** The pages of its value are its own: what lies on them is nobody else's. */
+  own(entry: LeafEntry): void {
+    const pages = Math.ceil((PAGE_HEADER_BYTES + entry.valueBytes) / this.#pageBytes);
+    if (entry.inline === null) this.reached.add(entry.run, pages);
   }
 
   page(number: number): Page | null {

@@ -11,6 +11,7 @@ import type { TreeEntry } from './page-tree.ts';
 import { ROW_TABLES, kindOfRow } from './row-kind.ts';
 import type { RowKind } from './row-kind.ts';
 import { blockKey } from './shard-keys.ts';
+import type { LmdbLayout } from './store-format.ts';
 import { homeOf, storedLengthOf } from './stored-block.ts';
 
 export interface FoundRow {
@@ -19,7 +20,7 @@ export interface FoundRow {
   readonly value: Buffer;
   /** That wrote it, or a row beside it: of two rows with one key the newer counts. */
   readonly transaction: bigint;
-  /** From a page that is free: it was replaced or deleted since. */
+  /** From a page that is free, or may be: it was perhaps replaced or deleted since. */
   readonly isOld: boolean;
 }
 
@@ -27,6 +28,11 @@ export interface TableCount {
   readonly kind: RowKind;
   readonly booked: number;
   reached: number;
+}
+
+interface NamedTable {
+  readonly name: string;
+  readonly entry: TreeEntry;
 }
 
 /** Rows of these are looked for on free pages, too, when some are missing: an old one is better than none. */
@@ -40,10 +46,12 @@ export class SalvageSource {
   /** Pages of a transaction that never finished do not count. */
   readonly #newest: bigint;
   readonly #isRootLost: boolean;
+  readonly #main: readonly NamedTable[];
   readonly #damaged = new Set<RowKind>();
   readonly tables: TableCount[] = [];
   readonly notes: string[] = [];
   #hasDamage = false;
+  #hasTableDamage = false;
   #isMainDamaged = false;
 
   constructor(file: PageFile) {
@@ -55,18 +63,21 @@ export class SalvageSource {
     // Where one root is lost it may have been the newer one, and its transaction the one behind the other's.
     this.#newest = this.#root === null ? 1n << 63n : this.#root.transaction + (this.#isRootLost ? 1n : 0n);
     if (this.#isRootLost) this.#damage(`${2 - roots.length} of the 2 root pages cannot be read`);
+    this.#main = this.#root === null ? [] : this.#tables(this.#root);
   }
 
   get sizeBytes(): number {
     return this.#file.sizeBytes;
   }
 
-  /** Whether there is anything of a store in it. */
-  get hasRoot(): boolean {
-    return this.#root !== null;
+  /** By the names of its tables; null when they cannot be read. */
+  get layout(): LmdbLayout | null {
+    const names = this.#main.map(({ name }) => name);
+    if (names.includes('log')) return 'shared';
+    return names.some((name) => name.startsWith('log/')) ? 'perShard' : null;
   }
 
-  /** `onPage` is told how many bytes of the file were looked at. */
+  /** `onBytes` is told how many bytes of the file were looked at, about. */
   *rows(onBytes: (bytes: number) => void): Generator<FoundRow> {
     yield* this.#reachable(onBytes);
     if (!this.#hasDamage) return;
@@ -76,9 +87,8 @@ export class SalvageSource {
   }
 
   *#reachable(onBytes: (bytes: number) => void): Generator<FoundRow> {
-    if (this.#root === null) return;
     let bytes = 0;
-    for (const { name, entry } of this.#tables(this.#root)) {
+    for (const { name, entry } of this.#main) {
       const kind = kindOfTable(name);
       if (kind === null || entry.tree === null) continue;
       const table = { kind, booked: Number(entry.tree.entries), reached: 0 };
@@ -87,6 +97,7 @@ export class SalvageSource {
       for (const row of this.#trees.entries(entry.tree.root)) {
         const value = this.#trees.valueOf(row);
         if (value === null) continue;
+        this.#trees.own(row);
         table.reached += 1;
         bytes += row.key.length + value.length;
         onBytes(bytes);
@@ -99,9 +110,7 @@ export class SalvageSource {
     }
   }
 
-  #hasTableDamage = false;
-
-  #tables(root: RootPage): { name: string; entry: TreeEntry }[] {
+  #tables(root: RootPage): NamedTable[] {
     this.#hasTableDamage = false;
     const tables = [...this.#trees.entries(root.mainRoot)].map((entry) => ({
       name: entry.key.toString('utf8', 0, entry.key.length - 1),
@@ -113,15 +122,14 @@ export class SalvageSource {
   }
 
   *#unreached(free: FreeList | null, onBytes: (bytes: number) => void): Generator<FoundRow> {
-    const isFree = (page: number): boolean => free !== null && free.damage === null && free.pages.has(page);
+    const known = free !== null && free.damage === null ? free.pages : null;
     for (const page of this.#pages()) {
       onBytes(page.number * page.bytes.length);
       if (this.#trees.reached.has(page.number) || page.transaction > this.#newest) continue;
-      const isOld = isFree(page.number);
-      const rows =
-        page.kind === 'leaf' ? this.#leaf(page) : page.kind === 'run' && !isOld ? this.#run(page) : [];
+      const isFree = known?.has(page.number) ?? false;
+      const rows = page.kind === 'leaf' ? this.#leaf(page, isFree) : isFree ? [] : this.#run(page);
       for (const row of rows) {
-        if (this.#counts(row) && (!isOld || KINDS_WANTED_OLD.includes(row.kind))) yield { ...row, isOld };
+        if (this.#counts(row)) yield { ...row, isOld: isFree || known === null };
       }
     }
   }
@@ -134,12 +142,15 @@ export class SalvageSource {
     return this.#isMainDamaged && (kind === 'blocks' || !isKnown);
   }
 
-  *#leaf(page: Page): Generator<Omit<FoundRow, 'isOld'>> {
+  /** Of a free page only what is wanted though it is old. */
+  *#leaf(page: Page, isFree: boolean): Generator<Omit<FoundRow, 'isOld'>> {
     for (const entry of this.#trees.entriesOn(page)) {
       if (entry.tree !== null || !this.#mayBeValue(entry)) continue;
       const value = this.#trees.valueOf(entry);
       const kind = value === null ? null : kindOfRow(entry.key, value);
       if (value === null || kind === null) continue;
+      if (isFree && !KINDS_WANTED_OLD.includes(kind)) continue;
+      this.#trees.own(entry);
       yield { kind, key: Buffer.from(entry.key), value, transaction: page.transaction };
     }
   }
@@ -151,6 +162,7 @@ export class SalvageSource {
 
   /** A block that says itself where it belongs, when the page that led to it is gone. */
   *#run(page: Page): Generator<Omit<FoundRow, 'isOld'>> {
+    if (page.kind !== 'run') return;
     const head = page.bytes.subarray(PAGE_HEADER_BYTES);
     const home = homeOf(head);
     if (home === null) return;

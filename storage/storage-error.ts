@@ -34,8 +34,17 @@ export function damagedStore(path: string, what: string, cause?: unknown): Tribu
   return new TributaryError(
     'STORAGE_FAILED',
     `${path} is damaged: ${what}; nothing was changed, run \`tributary log verify ${dirname(path)}\``,
-    cause === undefined ? {} : { cause },
+    { details: { damaged: path, what }, ...(cause === undefined ? {} : { cause }) },
   );
+}
+
+/** Whether it is what the file holds that keeps it from being opened, not the system around it. */
+export function isDamage(error: unknown): error is TributaryError {
+  if (!isTributaryError(error, 'STORAGE_FAILED') || error.details['damaged'] === undefined) return false;
+  const { cause } = error;
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  // The library's own codes are negative, the system's are positive or names.
+  return code === undefined || (typeof code === 'number' && code < 0);
 }
 
 /** The engine hides the disk's error in a promise that rejects; left alone it would end the process. */

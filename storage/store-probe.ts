@@ -1,6 +1,6 @@
 // Looks at a store file before this process opens it: what is damaged must end in words, not in a signal. A process of
 // its own reads what opening reads, and all of a small store.
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { freeListDamageOf, lookAtFile } from './store-file.ts';
 import { damagedStore } from './storage-error.ts';
 import { verifyInChild } from './verify-process.ts';
@@ -26,15 +26,37 @@ export async function probeStore(path: string): Promise<void> {
   if (state === 'whole' && closedSound.get(path) === stampOf(path)) return;
   const freeList = freeListDamageOf(path);
   if (freeList !== null) throw damagedStore(path, freeList);
-  const isWhole = state === 'short' || statSync(path).size <= WHOLE_BYTES_MAX;
+  const isSuspect = existsSync(suspectOf(path));
+  const isWhole = isSuspect || state === 'short' || statSync(path).size <= WHOLE_BYTES_MAX;
   const { report, isCertain } = await verifyInChild(path, isWhole ? 'whole' : 'ends');
   const [damage, ...more] = report.damage.filter(({ kind }) => !TOLERATED.includes(kind));
-  if (damage === undefined || !isCertain) return;
+  if (damage === undefined || !isCertain) {
+    if (isCertain) rmSync(suspectOf(path), { force: true });
+    return;
+  }
   const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
   throw damagedStore(
     path,
     `${damage.shard === null ? '' : `shard ${damage.shard}: `}${damage.detail}${rest}`,
   );
+}
+
+/** Its disk failed, or it could not be read: the next start looks at all of it. */
+export function rememberFailure(path: string): void {
+  closedSound.delete(path);
+  try {
+    writeFileSync(suspectOf(path), '');
+  } catch {
+    // A disk that failed may not take it; then the next start looks at less.
+  }
+}
+
+export function forgetFailure(path: string): void {
+  rmSync(suspectOf(path), { force: true });
+}
+
+function suspectOf(path: string): string {
+  return `${path}.suspect`;
 }
 
 /** This process has closed it, in order. */

@@ -1,6 +1,6 @@
 // Runs a verification in a process of its own, because opening a damaged file may end the process that does it.
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { compiledPath } from './compiled-path.ts';
 import { ReportBuilder } from './verify-report.ts';
 import type { VerifyReport } from './verify-report.ts';
 import type { VerifyDepth } from './verify-store.ts';
@@ -18,7 +18,9 @@ export interface ChildAnswer {
 
 export function verifyInChild(file: string, depth: VerifyDepth): Promise<ChildAnswer> {
   return new Promise((resolve) => {
-    const child = fork(childPath(), [file, depth], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    const child = fork(compiledPath(import.meta.url, 'verify-child'), [file, depth], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
     let answer: VerifyReport | null = null;
     let words = '';
     child.stderr?.on('data', (chunk: Buffer) => {
@@ -45,12 +47,4 @@ function unreadable(file: string, code: number | null, signal: string | null, wo
   const said = words.trim() === '' ? '' : ` (${words.trim()})`;
   report.damage('unreadable', null, `reading ${file} ended the process with ${end}${said}`);
   return report.report();
-}
-
-/** Processes run compiled files, also when this one is run as its source. */
-function childPath(): string {
-  const here = fileURLToPath(import.meta.url);
-  return here.endsWith('.ts')
-    ? fileURLToPath(new URL('../dist/storage/verify-child.js', import.meta.url))
-    : fileURLToPath(new URL('./verify-child.js', import.meta.url));
 }

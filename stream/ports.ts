@@ -221,8 +221,11 @@ export interface Meta {
 export interface Store {
   readonly log: ShardLog;
   readonly meta: Meta;
-  /** Bytes of the store's file, and of them what live data take (pages in use). */
-  usage(): { readonly fileBytes: number; readonly liveBytes: number };
+  /**
+   * Bytes of the store's file, of them what live data take (pages in use), and the records of all shards that the repair of
+   * a damaged file could not bring back.
+   */
+  usage(): { readonly fileBytes: number; readonly liveBytes: number; readonly lostRecords: number };
   /** Bytes given to the disk since the store was opened, with what the file system writes beside them. */
   writtenBytes(): number;
   /** What arrival times are compared with to tell an age, milliseconds. */
