@@ -59,6 +59,7 @@ export const serverConfig = z
       .regex(/^[a-z0-9-]{1,32}$/, 'must be 1..32 small letters, digits or -')
       .default('us-east-1')
       .describe('Region in ARNs'),
+    limits: limitSettings.prefault({}).describe('Upper bounds'),
     storage: z
       .strictObject({
         onDamage: z
@@ -67,12 +68,6 @@ export const serverConfig = z
           .describe(
             'What to do when the store is damaged at the start. salvage: set it aside and go on with what is whole of it; refuse: do not start',
           ),
-      })
-      .prefault({})
-      .describe('The store'),
-    limits: limitSettings.prefault({}).describe('Upper bounds'),
-    storage: z
-      .strictObject({
         compression: z
           .enum(COMPRESSIONS)
           .default('auto')

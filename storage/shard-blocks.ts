@@ -156,19 +156,27 @@ export class ShardBlocks {
   }
 
   #envelope(commit: bigint): ReadEnvelope {
-    return readEnvelope(this.#present(commit));
+    return this.#read(commit, this.#present(commit));
+  }
+
+  /** Without it nobody knows what the shard has: the next start looks at the whole store. */
+  #read(commit: bigint, stored: Uint8Array): ReadEnvelope {
+    const envelope = tryEnvelope(stored);
+    if (envelope !== null) return envelope;
+    const text = `what stands beside block ${commit} of shard number ${this.#no} is damaged; start again to repair the store`;
+    throw new TributaryError('STORAGE_FAILED', text);
   }
 
   #block(row: ShardRow, commit: bigint): StoredBlock {
     const stored = this.#present(commit);
-    const { blockBytes: _bytes, isLost: _lost, ...envelope } = readEnvelope(stored);
+    const { blockBytes: _bytes, isLost: _lost, ...envelope } = this.#read(commit, stored);
     return { ...envelope, first: positionAt(row.epochs, commit, 0), ...unwrapBlock(stored) };
   }
 
   #present(commit: bigint): Uint8Array {
     const stored = this.#stored(commit);
     if (stored !== undefined) return stored;
-    const text = `block ${commit} of shard number ${this.#no} is missing; verify the store`;
+    const text = `block ${commit} of shard number ${this.#no} is missing; start again to repair the store`;
     throw new TributaryError('STORAGE_FAILED', text);
   }
 

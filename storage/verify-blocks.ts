@@ -92,15 +92,9 @@ export class BlockWalk {
 
   #checkBlock(stored: Buffer, no: number, commit: bigint, shard: string): ReadEnvelope | null {
     const name = `block ${commit}`;
+    const envelope = this.#checkEnvelope(stored, no, commit, shard);
+    if (envelope === null || envelope.isLost) return envelope;
     try {
-      const envelope = readEnvelope(stored);
-      const home = homeOf(stored);
-      const isHome = home === null || (home.shardNo === no && home.commit === commit);
-      if (!isHome || !isEnvelopeSound(stored)) {
-        const text = `${name}: what stands beside it is damaged, or another block's`;
-        this.#report.damage('envelope-damaged', shard, text);
-      }
-      if (envelope.isLost) return envelope;
       const { block } = unwrapBlock(stored);
       const { recordCount } = checkStoredBlock(block, this.#digest, nodeCodecs);
       if (recordCount === envelope.recordCount) return envelope;
@@ -111,6 +105,21 @@ export class BlockWalk {
       this.#report.damage('block-damaged', shard, `${name}: ${text}`);
     }
     return null;
+  }
+
+  #checkEnvelope(stored: Buffer, no: number, commit: bigint, shard: string): ReadEnvelope | null {
+    let envelope: ReadEnvelope | null = null;
+    try {
+      envelope = readEnvelope(stored);
+      const home = homeOf(stored);
+      const isHome = home === null || (home.shardNo === no && home.commit === commit);
+      if (isHome && isEnvelopeSound(stored)) return envelope;
+    } catch {
+      // Told below.
+    }
+    const text = `block ${commit}: what stands beside it is damaged, or another block's`;
+    this.#report.damage('envelope-damaged', shard, text);
+    return envelope;
   }
 
   #checkCounts(before: ReadEnvelope, envelope: ReadEnvelope, commit: bigint, shard: string): void {

@@ -17,9 +17,9 @@ import { signRequest } from '../../runtime/sigv4.ts';
 import { serverConfig } from '../../server/config.ts';
 import { openServer } from '../../server/server.ts';
 import type { RunningServer } from '../../server/server.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
+import { openStore } from '../../storage/store-recovery.ts';
 import { PENDING_BYTES_MAX } from '../../stream/limits.ts';
 import type { Codec, Store } from '../../stream/ports.ts';
 import type { RecordClass } from '../../stream/record.ts';
@@ -69,6 +69,10 @@ export class ServerSide {
 
   restoreFrom(folder: string): void {
     copyFolder(folder, this.#folder);
+  }
+
+  get storeFile(): string {
+    return join(this.#folder, 'server.mdb');
   }
 
   /** Everything it had is gone. */
@@ -171,10 +175,13 @@ export class GatewaySide {
 
   async start(serverUrl: string, code?: string): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
-    const store = await openLmdbStore({
+    const store = await openStore({
       path: join(this.#folder, 'gateway.mdb'),
       clock: systemClock,
       layout: 'perShard',
+      onDamage: 'salvage',
+      log: quiet,
+      isExpected: false,
     });
     const identity = openRunIdentity();
     const records = new RecordLog(store.log, identity, systemClock, nodeDigest, {
@@ -247,6 +254,11 @@ export class GatewaySide {
     return this.#open?.store.usage().fileBytes ?? 0;
   }
 
+  /** Of a damaged log that was repaired. */
+  get lostRecords(): number {
+    return this.#open?.store.usage().lostRecords ?? 0;
+  }
+
   get evictedRecords(): number {
     return this.#open?.local.evictedRecords ?? 0;
   }
@@ -257,6 +269,10 @@ export class GatewaySide {
 
   restoreFrom(folder: string): void {
     copyFolder(folder, this.#folder);
+  }
+
+  get storeFile(): string {
+    return join(this.#folder, 'gateway.mdb');
   }
 
   async resetIdentity(): Promise<void> {
