@@ -10,6 +10,9 @@ import type { VerifyReport } from './verify-report.ts';
 export type { Damage, DamageKind, VerifyReport } from './verify-report.ts';
 
 const STORE_SUFFIX = '.mdb';
+/** What programs call a store that they set aside, or kept before they changed it. */
+const ASIDE = /\.mdb\.(damaged-|v\d+-backup|salvaged)/;
+const LOCK_SUFFIX = '-lock';
 
 /** `path`: a folder, or one store file. Throws CONFIG_INVALID when there is no such folder. Opens nothing for writing. */
 export async function verifyFolder(path: string): Promise<VerifyReport> {
@@ -23,8 +26,17 @@ export async function verifyFolder(path: string): Promise<VerifyReport> {
   return report.report();
 }
 
+/** The stores of a folder, or the file itself. Throws CONFIG_INVALID when there is none. */
+export function storeFilesIn(path: string): string[] {
+  const files = storeFiles(path, new ReportBuilder());
+  if (files.length > 0 && files.every((file) => existsSync(file))) return files;
+  throw new TributaryError('CONFIG_INVALID', `there is no store (*.mdb) at ${path}`);
+}
+
 function storeFiles(path: string, report: ReportBuilder): string[] {
-  if (path.endsWith(STORE_SUFFIX) && !(existsSync(path) && statSync(path).isDirectory())) return [path];
+  const isFile = !(existsSync(path) && statSync(path).isDirectory());
+  const isStoreName = path.endsWith(STORE_SUFFIX) || (ASIDE.test(path) && !path.endsWith(LOCK_SUFFIX));
+  if (isFile && isStoreName) return [path];
   if (!existsSync(path)) {
     throw new TributaryError(
       'CONFIG_INVALID',
