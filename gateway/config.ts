@@ -4,6 +4,7 @@ import { COMPRESSIONS, compressionProblem } from '../runtime/codecs.ts';
 import { checkConfig } from '../runtime/config-check.ts';
 import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
+import { edgeEncryption } from '../runtime/encryption-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
 import { ON_DAMAGE } from '../storage/store-recovery.ts';
@@ -169,6 +170,7 @@ const gatewayConfig = z
       .describe(
         'Whether to trust the clock of this machine: auto when systemd-timesyncd has set it; system always, for chrony, PTP or a clock chip',
       ),
+    encryption: edgeEncryption.describe('Encryption of the records on disk'),
     status: z
       .strictObject({
         host: z

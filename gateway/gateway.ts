@@ -7,15 +7,16 @@ import { isClockSynchronized } from '../runtime/clock-sync.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor, nodeCodecs } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
+import { keySettingOf } from '../runtime/encryption-config.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
-import { openFileKey } from '../runtime/key-provider.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { programVersion } from '../runtime/program-version.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import { sealStore } from '../storage/seal-store.ts';
 import { rememberFailure } from '../storage/store-probe.ts';
 import { openStore } from '../storage/store-recovery.ts';
 import type { TributaryError } from '../stream/errors.ts';
@@ -33,6 +34,7 @@ import { SerialReader } from './serial/serial-reader.ts';
 import { chooseServer } from './server-choice.ts';
 import { ServerLink } from './server-link.ts';
 import { openStatusServer } from './status-server.ts';
+import { openVault } from './vault.ts';
 
 /** Cursors of a quiet log are written this late: losing one costs a block sent again, writing it costs the card 20 KB. */
 const CURSOR_MS_MAX = 30_000;
@@ -71,29 +73,26 @@ async function build(
   const folder = openDataFolder(config.dataFolder, 'gateway');
   parts.use(await lockFolder(folder.path));
   const isExpected = existsSync(folder.keyFile);
-  const sealer = openFileKey(folder.keyFile, {
-    storeFile: folder.storeFile,
-    lastResort: `give its identity up, keep its records and enrol it anew: tributary identity reset ${folder.path} --yes`,
-  });
-  const store = guardStore(
-    parts.use(
-      await openStore({
-        path: folder.storeFile,
-        clock,
-        layout: 'perShard',
-        lazyMs: CURSOR_MS_MAX,
-        capBytes: config.log.capBytes,
-        ageBy: config.log.ageWhilePoweredOff ? 'wall' : 'running',
-        onDamage: config.log.onDamage,
-        log: log.child('storage'),
-        isExpected,
-      }),
-    ),
-    (error) => {
-      rememberFailure(folder.storeFile);
-      onStorageFailed(error);
-    },
+  const vault = openVault(folder, keySettingOf(config.encryption));
+  const disk = parts.use(
+    await openStore({
+      path: folder.storeFile,
+      clock,
+      layout: 'perShard',
+      lazyMs: CURSOR_MS_MAX,
+      capBytes: config.log.capBytes,
+      ageBy: config.log.ageWhilePoweredOff ? 'wall' : 'running',
+      onDamage: config.log.onDamage,
+      log: log.child('storage'),
+      isExpected,
+      admit: vault.admit,
+    }),
   );
+  const sealer = await vault.attach(disk.meta);
+  const store = guardStore(sealStore(disk, vault.keyring, digest), (error) => {
+    rememberFailure(folder.storeFile);
+    onStorageFailed(error);
+  });
   const identity = openRunIdentity();
   const anchors = parts.use(
     await ClockAnchors.open({

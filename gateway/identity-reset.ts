@@ -10,9 +10,13 @@ import { openFileKey } from '../runtime/key-provider.ts';
 import { openLog } from '../runtime/log-writer.ts';
 import { openLmdbStore } from '../storage/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
+import { KEYS_PREFIX } from '../storage/key-table.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import type { Vault } from '../storage/vault.ts';
+import type { Meta } from '../stream/ports.ts';
 import { IdentityStore } from './identity-store.ts';
 import { LocalLog } from './local-log.ts';
+import { openVault } from './vault.ts';
 
 /** Answers the id that was given up and the records that wait. Throws BUSY while the gateway runs. */
 export async function resetIdentity(dataFolder: string): Promise<{ former: string | null; records: number }> {
@@ -20,8 +24,15 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
   try {
     parts.use(await lockFolder(dataFolder));
     const folder = dataFolderOf(dataFolder, 'gateway');
+    let vault: Vault | null = null;
+    const admit: Vault['admit'] = async (list) => {
+      const [sealed] = list(KEYS_PREFIX);
+      if (sealed === undefined) return;
+      vault = openVault(folder, null);
+      await vault.admit(list);
+    };
     const store = parts.use(
-      await openLmdbStore({ path: folder.storeFile, clock: systemClock, layout: 'perShard' }),
+      await openLmdbStore({ path: folder.storeFile, clock: systemClock, layout: 'perShard', admit }),
     );
     const run = openRunIdentity();
     const records = new RecordLog(store.log, run, systemClock, nodeDigest);
@@ -32,9 +43,7 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
         { capBytes: Infinity, acknowledgedRetentionMs: Infinity, whenFull: 'reject', retentionMs: null },
       ),
     );
-    // First: a key made beside what another one sealed would look like the wrong key.
-    if (!existsSync(folder.keyFile)) await IdentityStore.erase(store.meta);
-    const identities = await IdentityStore.open(store.meta, openFileKey(folder.keyFile));
+    const identities = await openIdentity(store.meta, folder.keyFile, vault);
     const former = identities.identity?.gateway ?? null;
     for (const lane of local.lanes()) await lane.startIncarnation(lane.acknowledged);
     await identities.forget();
@@ -42,4 +51,11 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
   } finally {
     await parts.close();
   }
+}
+
+async function openIdentity(meta: Meta, keyFile: string, vault: Vault | null): Promise<IdentityStore> {
+  if (vault !== null) return IdentityStore.open(meta, await vault.attach(meta));
+  // First: a key made beside what another one sealed would look like the wrong key.
+  if (!existsSync(keyFile)) await IdentityStore.erase(meta);
+  return IdentityStore.open(meta, openFileKey(keyFile));
 }

@@ -31,9 +31,9 @@ export async function cutByBytes(
 ): Promise<LaneCut | null> {
   const head = await headOf(lane, log);
   if (head === null || endOf(head) > lastMax) return null;
-  const startBytes = head.cumulativeBytes - head.block.length;
+  const startBytes = head.cumulativeBytes - head.storedBytes;
   const firstCommit = positionParts(head.first).commit;
-  let best = { lastOrdinal: endOf(head), bytes: head.block.length };
+  let best = { lastOrdinal: endOf(head), bytes: head.storedBytes };
   let low = best.lastOrdinal + 1n;
   let high = lastMax;
   while (low <= high) {
@@ -65,7 +65,7 @@ export async function tailByBytes(lane: LocalLane, log: ShardLog, bytesMax: numb
     const middle = (low + high) / 2n;
     const block = await blockAt(lane, log, middle);
     if (block === null) break;
-    if (block.cumulativeBytes - block.block.length >= fromBytes) {
+    if (block.cumulativeBytes - block.storedBytes >= fromBytes) {
       best = startOf(block);
       high = before(block, middle);
     } else {

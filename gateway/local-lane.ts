@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { nodeCodecs } from '../runtime/codecs.ts';
 import { sliceBlock } from '../stream/block-cut.ts';
 import { checkBlock } from '../stream/block.ts';
+import { malformed } from '../stream/block-header.ts';
 import type { ParsedHeader } from '../stream/block-header.ts';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import { extendHistory } from '../stream/lane.ts';
@@ -163,12 +164,15 @@ export class LocalLane implements UplinkLane {
 
   /** Throws BLOCK_* with the block's last ordinal, by which the reader goes on behind it. */
   #checked(stored: StoredBlock): ParsedHeader {
+    // Ordinals of a log count its records, and the count stands in the engine's envelope.
+    const lastOrdinal = BigInt(stored.cumulativeRecords);
     try {
-      return checkBlock(stored.block, this.#parts.digest);
+      const header = checkBlock(stored.block, this.#parts.digest);
+      if (header.firstOrdinal + BigInt(header.recordCount) - 1n === lastOrdinal) return header;
+      throw malformed(`it holds records from ${header.firstOrdinal} on, which belong elsewhere`);
     } catch (error) {
-      if (!isTributaryError(error)) throw error;
-      // Ordinals of a log count its records, and the count stands in the engine's envelope.
-      const lastOrdinal = BigInt(stored.cumulativeRecords);
+      // Without its key a block is not damaged: nobody may pass over it.
+      if (!isTributaryError(error) || error.code === 'KEY_INVALID') throw error;
       const text = `records up to ${lastOrdinal} of stream ${this.stream} are damaged on the disk: ${error.message}`;
       throw new TributaryError(error.code, text, { details: { lastOrdinal }, cause: error });
     }

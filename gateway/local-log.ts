@@ -181,5 +181,5 @@ function checkSize(records: readonly RecordInput[], capBytes: number): void {
 
 /** Of the shard, since it was made. */
 function bytesBefore(block: StoredBlock): number {
-  return block.cumulativeBytes - block.block.length;
+  return block.cumulativeBytes - block.storedBytes;
 }

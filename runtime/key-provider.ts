@@ -1,4 +1,4 @@
-// Where the key that seals secrets at rest comes from. Only `file` for now; the file is made at first use.
+// The key file beside a store, made at first use, and how values are sealed with a key.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
@@ -12,7 +12,8 @@ export interface Sealer {
   open(sealed: Uint8Array, context: string): Uint8Array;
 }
 
-const KEY_BYTES = 32;
+/** AES-256. */
+export const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const VERSION = 1;
@@ -29,16 +30,21 @@ export interface SealedStore {
  * that the right one is missing. Throws KEY_INVALID for that, a wrong size, or a file others may read.
  */
 export function openFileKey(path: string, sealed?: SealedStore): Sealer {
-  const known = readKey(path);
-  if (known === null && sealed !== undefined && existsSync(sealed.storeFile)) throw missing(path, sealed);
-  const key = known ?? createKey(path);
+  const known = readKeyFile(path);
+  if (known === null && sealed !== undefined && existsSync(sealed.storeFile))
+    throw missingKeyFile(path, sealed);
+  return sealerOf(known ?? createKeyFile(path));
+}
+
+export function sealerOf(key: Uint8Array): Sealer {
   return {
     seal: (plain, context) => seal(key, plain, context),
     open: (sealed, context) => open(key, sealed, context),
   };
 }
 
-function readKey(path: string): Uint8Array | null {
+/** Null: it is not there. Throws KEY_INVALID for a wrong size, or a file others may read. */
+export function readKeyFile(path: string): Uint8Array | null {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) return null;
   if ((status.mode & 0o077) !== 0) {
@@ -52,22 +58,25 @@ function readKey(path: string): Uint8Array | null {
   );
 }
 
-function missing(path: string, { storeFile, lastResort }: SealedStore): TributaryError {
+export function missingKeyFile(path: string, { storeFile, lastResort }: SealedStore): TributaryError {
   return new TributaryError(
     'KEY_INVALID',
     `${basename(path)} is missing from ${dirname(path)} (it opens the identity and secrets in ${basename(storeFile)}); restore it from its backup, or ${lastResort}`,
   );
 }
 
-/** Whole or not at all: half a key would keep the program from ever starting again. */
-function createKey(path: string): Uint8Array {
+/** Whole and durable when it returns, and never seen half written. Throws when the file is there already. */
+export function createKeyFile(path: string): Uint8Array {
   removeUnfinished(path);
   const made = nameToMake(path);
   const key = randomBytes(KEY_BYTES);
   writeFileSync(made, key, { mode: 0o600, flag: 'wx' });
   if (giveName(made, path)) return key;
   // Two programs that start at once must not end up with two keys.
-  return readKey(path) ?? createKey(path);
+  throw new TributaryError(
+    'KEY_INVALID',
+    `key file ${path} was made by another program just now; start again`,
+  );
 }
 
 function seal(key: Uint8Array, plain: Uint8Array, context: string): Uint8Array {

@@ -4,6 +4,7 @@ import { COMPRESSIONS, compressionProblem } from '../runtime/codecs.ts';
 import { checkConfig } from '../runtime/config-check.ts';
 import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
+import { serverEncryption } from '../runtime/encryption-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
 import { ON_DAMAGE } from '../storage/store-recovery.ts';
@@ -81,6 +82,7 @@ export const serverConfig = z
       })
       .prefault({})
       .describe('The log on disk'),
+    encryption: serverEncryption.describe('Encryption of the records on disk'),
     metrics: z
       .strictObject({
         tokenFile: z

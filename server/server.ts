@@ -4,15 +4,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
+import { keySettingOf } from '../runtime/encryption-config.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
-import { openFileKey } from '../runtime/key-provider.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { verifyRequest } from '../runtime/sigv4.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
+import { sealStore } from '../storage/seal-store.ts';
 import { rememberFailure } from '../storage/store-probe.ts';
 import { openStore } from '../storage/store-recovery.ts';
 import { TributaryError } from '../stream/errors.ts';
@@ -37,6 +38,7 @@ import { observeServer } from './server-metrics.ts';
 import { serveSessions } from './serve-sessions.ts';
 import { StreamIngest } from './stream-ingest.ts';
 import { openSyncEndpoint } from './sync-endpoint.ts';
+import { openVault } from './vault.ts';
 import { awsJsonHandler } from './wire/aws-json.ts';
 import type { Verify } from './wire/aws-json.ts';
 import { openListener } from './wire/listener.ts';
@@ -73,19 +75,20 @@ async function build(
   const folder = openDataFolder(config.dataFolder, 'server');
   parts.use(await lockFolder(folder.path));
   const isExpected = existsSync(folder.keyFile);
-  const sealer = openFileKey(folder.keyFile, {
-    storeFile: folder.storeFile,
-    lastResort: 'start with another --data: without the key nothing in this one proves who may read it',
-  });
+  const vault = openVault(folder, keySettingOf(config.encryption), env);
+  const disk = parts.use(
+    await openStore({
+      path: folder.storeFile,
+      clock,
+      onDamage: config.storage.onDamage,
+      log: log.child('storage'),
+      isExpected,
+      admit: vault.admit,
+    }),
+  );
+  const sealer = await vault.attach(disk.meta);
   let isHealthy = true;
-  const opened = await openStore({
-    path: folder.storeFile,
-    clock,
-    onDamage: config.storage.onDamage,
-    log: log.child('storage'),
-    isExpected,
-  });
-  const store = guardStore(parts.use(opened), (error) => {
+  const store = guardStore(sealStore(disk, vault.keyring, digest), (error) => {
     isHealthy = false;
     rememberFailure(folder.storeFile);
     onStorageFailed(error);

@@ -7,6 +7,7 @@ import type { Table } from './batch.ts';
 import { LmdbEngine } from './lmdb-engine.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
 import { LmdbShardLog } from './lmdb-shard-log.ts';
+import { listStored } from './meta-list.ts';
 import type { LogCensus, LogTables } from './shard-registry.ts';
 import { makeStoreFile } from './new-store-file.ts';
 import { damagedStore } from './storage-error.ts';
@@ -50,6 +51,8 @@ export interface LmdbOptions {
   readonly commitMsMax?: number;
   /** Told when the format is brought up to date, and when the file turns out to be a copy. */
   readonly log?: Log;
+  /** Looks at rows of the map before anything is written; what it throws leaves the file as it is. */
+  readonly admit?: (list: (prefix: string) => Iterable<MetaEntry>) => Promise<void>;
 }
 
 const SWEEP_MS = 60_000;
@@ -71,6 +74,8 @@ export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
     lazyMs: options.lazyMs ?? LAZY_MS,
   });
   try {
+    checkTables(engine, options.path);
+    await options.admit?.(metaRows(engine));
     return await openParts(engine, committer, options, isOlder);
   } catch (error) {
     await engine.close();
@@ -100,7 +105,6 @@ async function openParts(
   isOlder: boolean,
 ): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
-  checkTables(engine, path);
   const system = engine.table('system');
   const owner = engine.alone(() => claim(system, options, layout));
   engine.fence('system', owner);
@@ -172,6 +176,11 @@ function goOnAsCopy(
   void system.put(...epochRow(epoch));
   shards.startEpoch(epoch);
   log?.notice('store was restored: its shards go on in a new epoch', { path, epoch: epoch.toString() });
+}
+
+/** Of a new store there are none: its tables are not made before its format is written. */
+function metaRows(engine: LmdbEngine): (prefix: string) => Iterable<MetaEntry> {
+  return (prefix) => (engine.hasTable('meta') ? listStored(engine.table('meta'), prefix) : []);
 }
 
 function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {

@@ -223,6 +223,7 @@ export class MemoryShardLog implements ShardLog {
       arrivalMs,
       cumulativeRecords: shard.totalRecords,
       cumulativeBytes: shard.totalBytes,
+      storedBytes: input.block.length,
       block: Uint8Array.from(input.block),
       note: Uint8Array.from(input.note ?? []),
     });

@@ -169,8 +169,9 @@ export class ShardBlocks {
 
   #block(row: ShardRow, commit: bigint): StoredBlock {
     const stored = this.#present(commit);
-    const { blockBytes: _bytes, isLost: _lost, ...envelope } = this.#read(commit, stored);
-    return { ...envelope, first: positionAt(row.epochs, commit, 0), ...unwrapBlock(stored) };
+    const { blockBytes: storedBytes, isLost: _lost, ...envelope } = this.#read(commit, stored);
+    const first = positionAt(row.epochs, commit, 0);
+    return { ...envelope, storedBytes, first, ...unwrapBlock(stored) };
   }
 
   #present(commit: bigint): Uint8Array {

@@ -100,6 +100,8 @@ export interface StoredBlock {
   /** Records of the shard up to and including this block, since its creation. */
   readonly cumulativeRecords: number;
   readonly cumulativeBytes: number;
+  /** Bytes of the block as it is stored, which is how it is counted. */
+  readonly storedBytes: number;
   /** A copy; the caller may keep it. */
   readonly block: Uint8Array;
   /** What the writer wanted remembered beside it; empty when nothing. */

@@ -17,7 +17,11 @@ import type { Position } from '../../stream/position.ts';
 import { isTributaryError } from '../../stream/errors.ts';
 import type { LmdbOptions } from '../../storage/lmdb-store.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { nodeDigest } from '../../runtime/digest.ts';
 import { openMemoryStore } from '../../storage/memory-store.ts';
+import { SEAL_BYTES } from '../../storage/sealed-block.ts';
+import { sealStore } from '../../storage/seal-store.ts';
+import { FOLDER_KEY, Vault } from '../../storage/vault.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
 export const REF: ShardRef = { streamId: 'stream', shardId: 'shardId-000000000000' };
@@ -39,25 +43,64 @@ export interface Engine {
   readonly name: string;
   /** Keeps what it stored when it is closed and opened again. */
   readonly isDurable: boolean;
+  /** What it stores beside the bytes of each block, and counts with them. */
+  readonly sealBytes: number;
   open(path: string, clock: Clock, options?: Partial<LmdbOptions>): Promise<Store>;
 }
 
 export const ENGINES: readonly Engine[] = [
-  { name: 'memory', isDurable: false, open: (_path, clock) => openMemoryStore({ clock }) },
+  { name: 'memory', isDurable: false, sealBytes: 0, open: (_path, clock) => openMemoryStore({ clock }) },
   {
     name: 'lmdb shared',
     isDurable: true,
+    sealBytes: 0,
     open: (path, clock, options) => openLmdbStore({ path, clock, layout: 'shared', ...options }),
   },
   {
     name: 'lmdb perShard',
     isDurable: true,
+    sealBytes: 0,
     open: (path, clock, options) => openLmdbStore({ path, clock, layout: 'perShard', ...options }),
   },
 ];
 
+/** Encryption at rest above them, which the map of small state does not go through. */
+export const SEALED_ENGINES: readonly Engine[] = [
+  {
+    name: 'memory sealed',
+    isDurable: false,
+    sealBytes: SEAL_BYTES,
+    open: async (path, clock) => {
+      const vault = vaultOf(path, clock);
+      const store = await openMemoryStore({ clock });
+      await vault.admit(() => []);
+      await vault.attach(store.meta);
+      return sealStore(store, vault.keyring, nodeDigest);
+    },
+  },
+  {
+    name: 'lmdb sealed',
+    isDurable: true,
+    sealBytes: SEAL_BYTES,
+    open: async (path, clock, options) => {
+      const vault = vaultOf(path, clock);
+      const store = await openLmdbStore({ path, clock, admit: vault.admit, ...options });
+      await vault.attach(store.meta);
+      return sealStore(store, vault.keyring, nodeDigest);
+    },
+  },
+];
+
+function vaultOf(path: string, clock: Clock): Vault {
+  const places = { keyFile: `${path}.key`, env: {} };
+  const store = { storeFile: path, lastResort: 'start anew' };
+  return Vault.open({ sealWith: FOLDER_KEY, places, store, clock });
+}
+
+export const ALL_ENGINES = [...ENGINES, ...SEALED_ENGINES];
+
 /** The memory engine keeps nothing by definition. */
-export const DURABLE_ENGINES = ENGINES.filter(({ isDurable }) => isDurable);
+export const DURABLE_ENGINES = ALL_ENGINES.filter(({ isDurable }) => isDurable);
 
 /** One test's store, closed and removed behind it. */
 export class Bench {

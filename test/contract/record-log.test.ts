@@ -11,7 +11,7 @@ import { codecFor } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
-import { ENGINES, REF, benches, bytes, outcome, text } from './engines.ts';
+import { ALL_ENGINES, REF, benches, bytes, outcome, text } from './engines.ts';
 
 const ALL = { blocks: 1_000, bytes: 1e9 };
 const LANE = { class: 'normal', isLane: true } as const;
@@ -39,7 +39,7 @@ async function ordinals(log: ShardLog): Promise<[bigint, number][]> {
   });
 }
 
-describe.each(ENGINES)('$name: RecordLog', (engine) => {
+describe.each(ALL_ENGINES)('$name: RecordLog', (engine) => {
   const bench = benches(engine);
 
   async function open(pendingBytesMax = 1e9) {

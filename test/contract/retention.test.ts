@@ -2,11 +2,11 @@
 // the test sets.
 import { describe, expect, it } from 'vitest';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
-import { ENGINES, REF, START_MS, benches, block } from './engines.ts';
+import { ALL_ENGINES, REF, START_MS, benches, block } from './engines.ts';
 
 const HOUR_MS = 3_600_000;
 
-describe.each(ENGINES)('$name: retention', (engine) => {
+describe.each(ALL_ENGINES)('$name: retention', (engine) => {
   const bench = benches(engine);
 
   it('starts reads at the horizon, and deletes what expired with the next append', async () => {
@@ -72,7 +72,7 @@ describe.each(ENGINES)('$name: retention', (engine) => {
   });
 });
 
-describe.each(ENGINES)('$name: a clock that jumps', (engine) => {
+describe.each(ALL_ENGINES)('$name: a clock that jumps', (engine) => {
   const bench = benches(engine);
 
   it('never lets arrival decrease over small steps back', async () => {

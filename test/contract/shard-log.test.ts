@@ -8,12 +8,13 @@ import {
   toPosition,
 } from '../../stream/position.ts';
 import { STORED_BLOCK_BYTES_MAX } from '../../stream/limits.ts';
-import { ENGINES, REF, START_MS, allBlocks, benches, block, hex, outcome } from './engines.ts';
+import type { AppendInput } from '../../stream/ports.ts';
+import { ALL_ENGINES, REF, START_MS, allBlocks, benches, block, hex, outcome } from './engines.ts';
 
 const ALL = { blocks: 1_000, bytes: 1e9 };
 const FOREVER = { retentionMs: Infinity };
 
-describe.each(ENGINES)('$name: order', (engine) => {
+describe.each(ALL_ENGINES)('$name: order', (engine) => {
   const bench = benches(engine);
 
   it('keeps blocks in the order of the calls, contiguous, byte for byte', async () => {
@@ -54,7 +55,8 @@ describe.each(ENGINES)('$name: order', (engine) => {
     await log.createShard(REF, FOREVER);
     const inputs = [block(3, 'a'), block(2, 'b')];
     for (const input of inputs) await log.append(REF, input);
-    const bytes = inputs.reduce((sum, input) => sum + input.block.length, 0);
+    const sizeOf = (input: AppendInput | undefined) => (input?.block.length ?? 0) + engine.sealBytes;
+    const bytes = inputs.reduce((sum, input) => sum + sizeOf(input), 0);
     expect(await log.bounds(REF)).toEqual({
       first: toPosition(1n, 1n, 0),
       last: toPosition(1n, 2n, 1),
@@ -68,8 +70,9 @@ describe.each(ENGINES)('$name: order', (engine) => {
       lostRecords: 0,
     });
     const { blocks } = await log.readBlocks(REF, START_POSITION, ALL);
+    expect(blocks.map(({ storedBytes }) => storedBytes)).toEqual(inputs.map(sizeOf));
     expect(blocks.map((stored) => [stored.cumulativeRecords, stored.cumulativeBytes])).toEqual([
-      [3, inputs[0]?.block.length],
+      [3, sizeOf(inputs[0])],
       [5, bytes],
     ]);
   });
@@ -77,14 +80,16 @@ describe.each(ENGINES)('$name: order', (engine) => {
   it('refuses a block larger than it takes and goes on', async () => {
     const { log } = await bench().open();
     await log.createShard(REF, FOREVER);
-    const large = { block: new Uint8Array(STORED_BLOCK_BYTES_MAX + 1), recordCount: 1 };
+    const { blockBytesMax } = log.caps;
+    expect(blockBytesMax).toBe(STORED_BLOCK_BYTES_MAX - engine.sealBytes);
+    const large = { block: new Uint8Array(blockBytesMax + 1), recordCount: 1 };
     expect(await outcome(log.append(REF, large))).toBe('BLOCK_TOO_LARGE');
-    await log.append(REF, { block: new Uint8Array(STORED_BLOCK_BYTES_MAX), recordCount: 1 });
+    await log.append(REF, { block: new Uint8Array(blockBytesMax), recordCount: 1 });
     expect((await log.bounds(REF)).bytes).toBe(STORED_BLOCK_BYTES_MAX);
   });
 });
 
-describe.each(ENGINES)('$name: positions', (engine) => {
+describe.each(ALL_ENGINES)('$name: positions', (engine) => {
   const bench = benches(engine);
 
   /** Three blocks of three records, one a second, the first one trimmed. */
@@ -182,7 +187,7 @@ describe.each(ENGINES)('$name: positions', (engine) => {
   it('trims whole blocks, says what it forgot, and shows it at once', async () => {
     const { log } = await trimmed();
     expect(await log.trim(REF, toPosition(1n, 2n, 2))).toEqual({ blocks: 0, records: 0, bytes: 0 });
-    const size = block(3, 'block 0').block.length;
+    const size = block(3, 'block 0').block.length + engine.sealBytes;
     expect(await log.trim(REF, nextPosition(toPosition(1n, 2n, 2)))).toEqual({
       blocks: 1,
       records: 3,
@@ -212,7 +217,7 @@ describe.each(ENGINES)('$name: positions', (engine) => {
   });
 });
 
-describe.each(ENGINES)('$name: the life of a shard', (engine) => {
+describe.each(ALL_ENGINES)('$name: the life of a shard', (engine) => {
   const bench = benches(engine);
 
   it('creates once: a second call changes nothing', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ShardLog } from '../../stream/ports.ts';
 import { START_POSITION, afterBlock } from '../../stream/position.ts';
 import type { Position } from '../../stream/position.ts';
-import { ENGINES, REF, benches, block, hex, outcome } from './engines.ts';
+import { ALL_ENGINES, REF, benches, block, hex, outcome } from './engines.ts';
 
 const FOREVER = { retentionMs: Infinity };
 
@@ -21,7 +21,7 @@ async function follow(
   return seen;
 }
 
-describe.each(ENGINES)('$name: tail', (engine) => {
+describe.each(ALL_ENGINES)('$name: tail', (engine) => {
   const bench = benches(engine);
 
   it('is gapless and without duplicates while others write, and ends with the closed shard', async () => {
