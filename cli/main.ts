@@ -9,6 +9,7 @@ import { fleetCommand } from './fleet-command.ts';
 import { gatewayCommand } from './gateway-command.ts';
 import { hashPasswordCommand } from './hash-password-command.ts';
 import { identityCommand } from './identity-command.ts';
+import { keysCommand } from './keys-command.ts';
 import { logCommand } from './log-command.ts';
 import { reportError } from './output.ts';
 import { serverCommand } from './server-command.ts';
@@ -30,6 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
   fleetCommand(program);
   streamCommand(program);
   logCommand(program);
+  keysCommand(program);
   identityCommand(program);
   hashPasswordCommand(program);
   demoCommand(program);

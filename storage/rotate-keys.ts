@@ -7,7 +7,7 @@ import type { Meta } from '../stream/ports.ts';
 import { createKeyFile, readKeyFile } from '../runtime/key-provider.ts';
 import { syncPath } from '../runtime/whole-file.ts';
 import { localMasterKey } from '../runtime/master-key.ts';
-import type { MasterKey } from '../runtime/master-key.ts';
+import type { KeySetting, MasterKey } from '../runtime/master-key.ts';
 import { KEYS_PREFIX, decodeKeyRow, encodeKeyRow } from './key-table.ts';
 import { FOLDER_KEY, nextKeyFile } from './vault.ts';
 import type { Vault } from './vault.ts';
@@ -19,10 +19,15 @@ export interface Rotation {
   readonly dataKey: string | null;
 }
 
-/** A new key file for the folder; takes up what a crash interrupted. Durable when resolved. */
-export async function rotateKeyFile(meta: Meta, vault: Vault, keyFile: string): Promise<Rotation> {
+/** A new key in a key file's place; takes up what a crash interrupted. Durable when resolved. */
+export async function rotateKeyFile(
+  meta: Meta,
+  vault: Vault,
+  keyFile: string,
+  setting: KeySetting = FOLDER_KEY,
+): Promise<Rotation> {
   const path = nextKeyFile(keyFile);
-  const next = localMasterKey(readKeyFile(path) ?? createKeyFile(path), FOLDER_KEY);
+  const next = localMasterKey(readKeyFile(path) ?? createKeyFile(path), setting);
   const rotation = await rotateTo(meta, vault, next);
   renameSync(path, keyFile);
   syncPath(dirname(keyFile));

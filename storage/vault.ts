@@ -59,8 +59,7 @@ export class Vault {
       if (key === null && this.#isNew) createKeyFile(places.keyFile);
     }
     this.#master = sealWith === null ? null : this.#openMaster(sealWith);
-    const next = readKeyFile(nextKeyFile(places.keyFile));
-    if (next !== null) this.#remember(localMasterKey(next, FOLDER_KEY));
+    this.#rememberNext(FOLDER_KEY);
   }
 
   /** Before the store is opened. Throws KEY_INVALID when the master key of the settings is not to be had. */
@@ -140,7 +139,9 @@ export class Vault {
       );
     }
     const known = this.#masters.get(row.fingerprint) ?? this.#openMaster(row.master);
-    if (known.fingerprint === row.fingerprint) return known;
+    // An interrupted rotation has left the next key file beside it.
+    const wanted = this.#masters.get(row.fingerprint);
+    if (wanted !== undefined) return wanted;
     throw new TributaryError(
       'KEY_INVALID',
       `${keyPlaceOf(row.master, places)} is not the key of this store: its fingerprint is ${known.fingerprint}, ${name} was wrapped by ${row.fingerprint}; restore the right key from its backup, nothing was changed`,
@@ -151,12 +152,18 @@ export class Vault {
     const { places, store } = this.#options;
     if (isFolderKey(setting) && readKeyFile(places.keyFile) === null)
       throw missingKeyFile(places.keyFile, store);
-    return this.#remember(openMasterKey(setting, places));
+    const master = openMasterKey(setting, places);
+    this.#masters.set(master.fingerprint, master);
+    this.#rememberNext(setting);
+    return master;
   }
 
-  #remember(master: MasterKey): MasterKey {
-    this.#masters.set(master.fingerprint, master);
-    return master;
+  #rememberNext(setting: KeySetting): void {
+    if (setting.provider !== 'file') return;
+    const key = readKeyFile(nextKeyFile(setting.path ?? this.#options.places.keyFile));
+    if (key === null) return;
+    const next = localMasterKey(key, setting);
+    this.#masters.set(next.fingerprint, next);
   }
 }
 
