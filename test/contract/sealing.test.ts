@@ -366,13 +366,16 @@ describe('keys', () => {
       const { disk, vault } = await openSealed(FOLDER_KEY);
       let puts = 0;
       const stopping = Object.create(disk.meta) as typeof disk.meta;
-      stopping.get = (key) => disk.meta.get(key);
+      stopping.list = (prefix) => disk.meta.list(prefix);
       stopping.put = async (...parameters) => {
         if (puts === stopAfter) throw new Error('stopped here');
         puts += 1;
         return disk.meta.put(...parameters);
       };
-      await rotateKeyFile(stopping, vault, keyFile()).catch(() => undefined);
+      const failure: unknown = await rotateKeyFile(stopping, vault, keyFile()).catch(
+        (error: unknown) => error,
+      );
+      expect(failure).toEqual(new Error('stopped here'));
       await close();
       const again = await openSealed(FOLDER_KEY);
       expect(Buffer.from(again.secret).toString(), `stopped after ${stopAfter}`).toBe('a');
