@@ -42,6 +42,7 @@ export class LmdbEngine implements Engine {
   #isWedged = false;
   #isClosed = false;
   #writtenAtClose = 0;
+  readonly #firstTransaction: number;
 
   /** `capBytes`: size that the file may have. */
   constructor(path: string, capBytes = Infinity) {
@@ -49,6 +50,7 @@ export class LmdbEngine implements Engine {
     this.#room = new DiskRoom(path);
     this.#room.require(OPENING_HEADROOM_BYTES);
     this.#root = openFile(path);
+    this.#firstTransaction = (this.#root.getStats() as RootStats).lastTxnId;
     this.#cap = capBytes === Infinity ? null : new CapRoom(path, capBytes, () => this.#readers());
   }
 
@@ -165,8 +167,9 @@ export class LmdbEngine implements Engine {
   /** Since it was opened. A commit writes its pages, a root page, and what the file system adds. */
   writtenBytes(): number {
     if (this.#isClosed) return this.#writtenAtClose;
-    const { pagesWritten, pageFlushes } = this.#root.getStats() as RootStats;
-    return PAGE_BYTES * pagesWritten + (PAGE_BYTES + FILE_SYSTEM_BYTES_PER_COMMIT) * pageFlushes;
+    const { pagesWritten, lastTxnId } = this.#root.getStats() as RootStats;
+    const commits = lastTxnId - this.#firstTransaction;
+    return PAGE_BYTES * pagesWritten + (PAGE_BYTES + FILE_SYSTEM_BYTES_PER_COMMIT) * commits;
   }
 
   #pages(): FilePages {
@@ -256,9 +259,9 @@ interface TreeStats {
 
 interface RootStats {
   readonly lastPageNumber: number;
-  /** Of the library's metrics. */
+  /** Of the library's metrics: since the file was opened. */
   readonly pagesWritten: number;
-  readonly pageFlushes: number;
+  readonly lastTxnId: number;
   readonly root: TreeStats;
   readonly free: TreeStats;
 }

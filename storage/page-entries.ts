@@ -69,7 +69,10 @@ export const byNumber: CompareKeys = (a, b) =>
   a.length === WORD_BYTES && b.length === WORD_BYTES && a.readBigUInt64LE(0) < b.readBigUInt64LE(0) ? -1 : 1;
 
 /** Null for an entry that lies; keys ascend, so one that does not is one. */
-export function entriesOf(page: Page, compare: CompareKeys = Buffer.compare): readonly (LeafEntry | null)[] {
+export function entriesOf(
+  page: Page,
+  compare: CompareKeys = (a, b) => Buffer.compare(a, b),
+): readonly (LeafEntry | null)[] {
   let before: Buffer | null = null;
   return placesOf(page).map((at) => {
     const entry = entryAt(page.bytes, at);

@@ -18,9 +18,9 @@ export function record(partitionKey: string, text: string, monotonicUs = 1_000_0
   return { partitionKey, data: new TextEncoder().encode(text), monotonicUs };
 }
 
-export function numberedRecords(count: number): TimedRecord[] {
+export function numberedRecords(count: number, name = 'reading'): TimedRecord[] {
   return Array.from({ length: count }, (_, index) =>
-    record(`device-${index % 3}`, `reading ${index}`, 1_000_000n + BigInt(index * 250)),
+    record(`device-${index % 3}`, `${name} ${index}`, 1_000_000n + BigInt(index * 250)),
   );
 }
 
