@@ -22,10 +22,10 @@ interface Write {
 }
 
 const MIB = 1024 * 1024;
-const BATCH_BYTES = 8 * MIB;
+const BATCH_BYTES = 4 * MIB;
 const BATCH_ROWS = 4_096;
-/** The library damages its process's memory when a write meets a full disk. */
-const ROOM_BYTES = 4 * BATCH_BYTES + 16 * MIB;
+/** For a batch that ends with the largest block: the library damages its process's memory when it meets a full disk. */
+export const SALVAGE_ROOM_BYTES = 24 * MIB;
 const FIRST_KEY = Buffer.of(0);
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
@@ -154,7 +154,7 @@ export class SalvageTarget {
 
   #checkRoom(): void {
     const { bavail, bsize } = statfsSync(dirname(this.#path));
-    if (bavail * bsize >= ROOM_BYTES) return;
+    if (bavail * bsize >= SALVAGE_ROOM_BYTES) return;
     throw new TributaryError(
       'STORAGE_FULL',
       `the disk of ${dirname(this.#path)} has no room for what is salvaged: nothing was changed, make room and start again`,

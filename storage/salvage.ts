@@ -11,7 +11,7 @@ import { ROW_TABLES } from './row-kind.ts';
 import { laneAfter } from './salvage-lanes.ts';
 import { SalvageSource } from './salvage-source.ts';
 import { isWholeBlock, marksOf } from './salvage-shard.ts';
-import { SalvageTarget } from './salvage-target.ts';
+import { SALVAGE_ROOM_BYTES, SalvageTarget } from './salvage-target.ts';
 import { ShardWalk } from './salvage-walk.ts';
 import type { SalvagedShard } from './salvage-walk.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, laneOf, noOf } from './shard-keys.ts';
@@ -329,7 +329,7 @@ const MIB = 1024 * 1024;
 
 /** The second file is at most as long as the first, and a little for the new tables. */
 function checkRoom(damagedPath: string, targetPath: string): void {
-  const needed = statSync(damagedPath).size * 1.1 + 64 * MIB;
+  const needed = statSync(damagedPath).size * 1.1 + SALVAGE_ROOM_BYTES;
   const { bavail, bsize } = statfsSync(dirname(targetPath));
   if (bavail * bsize >= needed) return;
   throw new TributaryError(
