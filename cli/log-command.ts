@@ -73,11 +73,8 @@ async function salvage(path: string, flags: Flags & { readonly to?: string }): P
   const { salvageByHand } = await import('../server/log-files.ts');
   const log = openLog('salvage', { level: 'warn' });
   const bar = progressBar(process.stderr);
-  const report = await salvageByHand(path, {
-    to: flags.to,
-    log,
-    onProgress: (done, total) => bar.show(done, total),
-  });
+  const onProgress = (done: number, total: number): void => bar.show(done, total);
+  const report = await salvageByHand(path, { to: flags.to, log, onProgress });
   bar.end();
   if (report === null) {
     if (flags.json === true) return printDocument('tributary.log-salvage/1', { sound: true });

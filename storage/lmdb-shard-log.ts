@@ -128,6 +128,7 @@ export class LmdbShardLog implements ShardLog {
       if (known !== undefined && !known.isDropped) return;
       const shard = this.#shards.hold(ref, this.#newRow(ref, options));
       this.#shards.writeRow(batch, shard);
+      this.#shards.writeBirth(batch, shard);
       for (const lane of options.lanes ?? [])
         batch.put(this.#tables.lanes, laneKey(shard.decided.no, lane.lane), encodeLane(lane));
       batch.onDurable(() => {

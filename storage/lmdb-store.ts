@@ -25,6 +25,8 @@ import {
 } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
 import { wentBack } from './lock-file.ts';
+import { birthKey, encodeBirth } from './shard-birth.ts';
+import { decodeShardRow } from './shard-row.ts';
 import { claimStore } from './store-owner.ts';
 import { probeStore, rememberClosed } from './store-probe.ts';
 
@@ -59,6 +61,9 @@ const SWEEP_MS = 60_000;
 /** How far the running time has come, noted so often: a log nobody writes to gets older, too. */
 const AGE_KEY = 'age/running-ms';
 const AGE_NOTED_MS = 3_600_000;
+const FIRST_KEY = Buffer.of(0);
+/** Of a store of format 1, closed ones included: far more than it can have. */
+const SHARDS_MAX = 1_000_000;
 
 /**
  * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout, STORAGE_FAILED
@@ -106,7 +111,8 @@ async function openParts(
 ): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   const system = engine.table('system');
-  const owner = engine.alone(() => claim(system, options, layout));
+  const shards = engine.table('shards');
+  const owner = engine.alone(() => claim(system, shards, options, layout));
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
@@ -148,13 +154,17 @@ function notedAge(entry: MetaEntry | null): number {
 }
 
 /** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
-function claim(system: Table, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
+function claim(system: Table, shards: Table, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
   const format = checkFormat(system, path, layout);
   const owner = claimStore(system, path);
   if (format?.version === FORMAT_VERSION) return owner;
   const backup = format === null ? null : backUpStore(path, format.version);
   void system.put(FORMAT_KEY, encodeFormat(layout));
   void system.put(...fileRow(path));
+  for (const { key, value } of shards.range(FIRST_KEY, SHARDS_MAX)) {
+    const row = decodeShardRow(value);
+    void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));
+  }
   if (backup !== null)
     log?.notice('store brought to a new format', { path, from: format?.version, to: FORMAT_VERSION, backup });
   return owner;
@@ -188,6 +198,7 @@ function logTables(engine: LmdbEngine, layout: LmdbLayout): LogTables {
     shards: engine.table('shards'),
     lanes: engine.table('lanes'),
     dropped: engine.table('dropped'),
+    births: engine.table('system'),
   };
   if (layout === 'perShard') {
     return { ...tables, isPerShard: true, blocksOf: (no) => engine.table(`log/${no}`, true) };

@@ -64,15 +64,14 @@ export function childrenOf(page: Page): readonly (number | null)[] {
 
 export type CompareKeys = (a: Buffer, b: Buffer) => number;
 
+const byBytes: CompareKeys = (a, b) => Buffer.compare(a, b);
+
 /** The order of the keys of the list of free pages: they are numbers of transactions. */
 export const byNumber: CompareKeys = (a, b) =>
   a.length === WORD_BYTES && b.length === WORD_BYTES && a.readBigUInt64LE(0) < b.readBigUInt64LE(0) ? -1 : 1;
 
 /** Null for an entry that lies; keys ascend, so one that does not is one. */
-export function entriesOf(
-  page: Page,
-  compare: CompareKeys = (a, b) => Buffer.compare(a, b),
-): readonly (LeafEntry | null)[] {
+export function entriesOf(page: Page, compare: CompareKeys = byBytes): readonly (LeafEntry | null)[] {
   let before: Buffer | null = null;
   return placesOf(page).map((at) => {
     const entry = entryAt(page.bytes, at);

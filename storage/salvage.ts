@@ -14,6 +14,7 @@ import { isWholeBlock, marksOf } from './salvage-shard.ts';
 import { SALVAGE_ROOM_BYTES, SalvageTarget } from './salvage-target.ts';
 import { ShardWalk } from './salvage-walk.ts';
 import type { SalvagedShard } from './salvage-walk.ts';
+import { birthKey, decodeBirth, encodeBirth, isBirth } from './shard-birth.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, laneOf, noOf } from './shard-keys.ts';
 import { decodeShardRow, encodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
@@ -147,6 +148,7 @@ class Salvage {
     const stored = BigInt(rows.get('epoch')?.toString() ?? '1');
     const newest = epochs.reduce((a, b) => (a > b ? a : b), stored);
     const epoch = epochAfter(newest, this.#options.wallMs);
+    this.#bringBackRows();
     this.#target.put('system', ...epochRow(epoch));
     this.#target.put('system', FORMAT_KEY, Buffer.from(encodeFormat(this.#layout)));
     this.#target.put('system', ...fileRow(this.#options.targetPath));
@@ -157,6 +159,21 @@ class Salvage {
     this.#target.put('system', Buffer.from('revision'), bytes);
     this.#target.flush();
     return epoch;
+  }
+
+  /** Rows of shards that are nowhere else any more, as they were when the shards were made. */
+  #bringBackRows(): void {
+    const known = new Set(this.#shards().map(({ row }) => row.no));
+    const dropped = new Set(this.#target.rows('dropped').map(({ key }) => noOf(key)));
+    const withBlocks = new Set(this.#target.shardNumbers());
+    for (const birth of this.#target.rows('system').filter(({ key }) => isBirth(key))) {
+      const { key, value } = decodeBirth(birth.value);
+      const { no } = decodeShardRow(value);
+      if (known.has(no) || dropped.has(no) || !withBlocks.has(no)) continue;
+      this.#oldRows.add(key.toString());
+      this.#target.put('shards', key, value);
+    }
+    this.#target.flush();
   }
 
   #shards(): { key: Buffer; row: ShardRow }[] {
@@ -194,6 +211,7 @@ class Salvage {
     this.#writeMarks(key, salvaged);
     for (const mended of salvaged.mended) this.#mend(key, mended);
     this.#target.put('shards', key, Buffer.from(encodeShardRow(salvaged.row)));
+    this.#target.put('system', birthKey(row.no), Buffer.from(encodeBirth(key, salvaged.row)));
     this.#target.flush();
     this.#count(key, salvaged);
     return salvaged;

@@ -6,6 +6,7 @@ import type { Batch, Row, Table } from './batch.ts';
 import { ChangeSignal } from './change-signal.ts';
 import { ShardBlocks } from './shard-blocks.ts';
 import { startEpoch } from './shard-epochs.ts';
+import { birthKey, encodeBirth } from './shard-birth.ts';
 import { decodeLane, laneOf, nameOf, noKey, noOf, refOf, shardKey } from './shard-keys.ts';
 import { decodeShardRow, encodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
@@ -15,6 +16,8 @@ export interface LogTables {
   readonly lanes: Table;
   /** Numbers of dropped shards whose blocks are not deleted yet. */
   readonly dropped: Table;
+  /** The rows of shards as they were made, on pages of their own: without its row nobody knows whose blocks are whose. */
+  readonly births: Table;
   /** The blocks of a shard, made when they are not there. Not while a commit is under way. */
   blocksOf(shardNo: number): Table;
   /** Whether blocksOf gives every shard a table of its own. */
@@ -167,6 +170,14 @@ export class ShardRegistry {
     batch.onFailed(() => {
       shard.decided = before;
     });
+  }
+
+  writeBirth(batch: Batch, shard: Shard): void {
+    batch.put(
+      this.#tables.births,
+      birthKey(shard.decided.no),
+      encodeBirth(shardKey(shard.ref), shard.decided),
+    );
   }
 
   /** Writes down what the newest block does not say. */

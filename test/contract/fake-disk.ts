@@ -93,6 +93,7 @@ export function openFakeStore(clock: Clock, options: Partial<CommitterOptions> =
     shards: disk.table(),
     lanes: disk.table(),
     dropped: disk.table(),
+    births: disk.table(),
     isPerShard: false,
     blocksOf: () => blocks,
   };

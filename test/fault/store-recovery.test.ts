@@ -14,9 +14,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   MAIN,
+  ROOT,
   credentialEnvironment,
   run,
   runCli,
@@ -312,4 +314,34 @@ describe('a gateway whose log is', () => {
     expect(refused.stderr).toContain('gateway.mdb is missing');
     expect(existsSync(join(first.data, 'gateway.mdb'))).toBe(false);
   });
+});
+
+describe('a store of format 1', () => {
+  it(
+    `is brought to format 2 though the program is killed meanwhile (SEED=${seed})`,
+    { timeout: 120_000 },
+    async () => {
+      const random = randomOf(seed);
+      const data = temporaryFolder('gateway');
+      const path = join(data, 'gateway.mdb');
+      const former = gunzipSync(readFileSync(join(ROOT, 'test/golden/stores/v1-perShard.mdb.gz')));
+      writeFileSync(path, former);
+      writeFileSync(join(data, 'gateway.key'), Buffer.alloc(32, 7), { mode: 0o600 });
+      const start = ['gateway', '--data', data, '--mqtt-port', '0', '--status-port', '0'];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const child = spawn(process.execPath, [MAIN, ...start], { stdio: 'ignore' });
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        await sleep(200 + random() * 500);
+        child.kill('SIGKILL');
+        await ended;
+        expect(existsSync(`${path}.v1-backup`) || readFileSync(path).equals(former)).toBe(true);
+      }
+      const gateway = await startGateway({ data });
+      await gateway.kill('SIGTERM');
+      expect(readFileSync(`${path}.v1-backup`).equals(former)).toBe(true);
+      expect(readdirSync(data).filter((name) => name.endsWith('v1-backup-2'))).toEqual([]);
+      const verified = JSON.parse((await runCli(['log', 'verify', data, '--json'])).stdout) as object;
+      expect(verified).toMatchObject({ ok: true, records: 76 });
+    },
+  );
 });
