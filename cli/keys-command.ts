@@ -1,4 +1,5 @@
 // `tributary keys`: the keys that seal what a server or a gateway keeps.
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { KeySetting } from '../runtime/master-key.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
@@ -53,7 +54,7 @@ export function keysCommand(program: Command): void {
 function targetOf(flags: RotateFlags): KeySetting | null {
   const { keyFile, credential, kmsKey, kmsRegion, kmsEndpoint } = flags;
   const targets: KeySetting[] = [];
-  if (keyFile !== undefined) targets.push({ provider: 'file', path: keyFile });
+  if (keyFile !== undefined) targets.push({ provider: 'file', path: resolve(keyFile) });
   if (credential !== undefined) targets.push({ provider: 'systemd-credential', name: credential });
   if (kmsKey !== undefined) {
     if (kmsRegion === undefined) throw usageError('--kms-key needs --kms-region');

@@ -1,4 +1,5 @@
 // What an operator may set of encryption at rest, and what it means for the keys of the data folder.
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { KeySetting } from './master-key.ts';
 
@@ -66,7 +67,7 @@ export function keySettingOf(config: EncryptionConfig): KeySetting | null {
     case 'off':
       return null;
     case 'file':
-      return { provider: 'file', ...(config.keyFile === undefined ? {} : { path: config.keyFile }) };
+      return { provider: 'file', ...(config.keyFile === undefined ? {} : { path: resolve(config.keyFile) }) };
     case 'systemd-credential':
       return { provider: 'systemd-credential', name: config.credential };
     case 'aws-kms':

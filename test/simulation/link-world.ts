@@ -6,12 +6,14 @@ import { Relay } from '../../cli/demo/relay.ts';
 import { IdentityStore } from '../../gateway/identity-store.ts';
 import { resetIdentity } from '../../gateway/identity-reset.ts';
 import { LocalLog } from '../../gateway/local-log.ts';
+import { openVault } from '../../gateway/vault.ts';
 import { ServerLink } from '../../gateway/server-link.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { codecFor, nodeCodecs } from '../../runtime/codecs.ts';
 import type { Compression } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
-import { openFileKey } from '../../runtime/key-provider.ts';
+import { dataFolderOf } from '../../runtime/data-folder.ts';
+import type { KeySetting } from '../../runtime/master-key.ts';
 import { openLog } from '../../runtime/log-writer.ts';
 import { signRequest } from '../../runtime/sigv4.ts';
 import { serverConfig } from '../../server/config.ts';
@@ -20,6 +22,8 @@ import type { RunningServer } from '../../server/server.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
 import { openStore } from '../../storage/store-recovery.ts';
+import { sealStore } from '../../storage/seal-store.ts';
+import { FOLDER_KEY } from '../../storage/vault.ts';
 import { PENDING_BYTES_MAX } from '../../stream/limits.ts';
 import type { Codec, Store } from '../../stream/ports.ts';
 import type { RecordClass } from '../../stream/record.ts';
@@ -31,11 +35,13 @@ export const lines: string[] = [];
 
 export class ServerSide {
   readonly #folder: string;
+  readonly #isSealed: boolean;
   #running: RunningServer | null = null;
   #port = 0;
 
-  constructor(folder: string) {
+  constructor(folder: string, isSealed = false) {
     this.#folder = folder;
+    this.#isSealed = isSealed;
   }
 
   get url(): string {
@@ -43,7 +49,11 @@ export class ServerSide {
   }
 
   async start(): Promise<void> {
-    const config = serverConfig.parse({ dataFolder: this.#folder, http: { port: this.#port, drainMs: 200 } });
+    const config = serverConfig.parse({
+      dataFolder: this.#folder,
+      http: { port: this.#port, drainMs: 200 },
+      encryption: { provider: this.#isSealed ? 'file' : 'off' },
+    });
     const env = {
       TRIBUTARY_ACCESS_KEY_ID: KEYS.accessKeyId,
       TRIBUTARY_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
@@ -158,6 +168,8 @@ interface OpenGateway {
 
 export interface GatewaySettings {
   readonly capBytes?: number;
+  /** Encryption at rest. */
+  readonly isSealed?: boolean;
   readonly compression?: Compression;
 }
 
@@ -165,24 +177,34 @@ export class GatewaySide {
   readonly #folder: string;
   readonly #capBytes: number;
   readonly #compression: Codec | undefined;
+  readonly #sealWith: KeySetting | null;
   #open: OpenGateway | null = null;
 
-  constructor(folder: string, { capBytes = 1024 ** 3, compression = 'auto' }: GatewaySettings = {}) {
+  constructor(
+    folder: string,
+    { capBytes = 1024 ** 3, compression = 'auto', isSealed = false }: GatewaySettings = {},
+  ) {
     this.#folder = folder;
+    this.#sealWith = isSealed ? FOLDER_KEY : null;
     this.#capBytes = capBytes;
     this.#compression = codecFor(compression);
   }
 
   async start(serverUrl: string, code?: string): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
-    const store = await openStore({
-      path: join(this.#folder, 'gateway.mdb'),
+    const folder = dataFolderOf(this.#folder, 'gateway');
+    const vault = openVault(folder, this.#sealWith);
+    const disk = await openStore({
+      path: folder.storeFile,
       clock: systemClock,
       layout: 'perShard',
       onDamage: 'salvage',
       log: quiet,
       isExpected: false,
+      admit: vault.admit,
     });
+    const sealer = await vault.attach(disk.meta);
+    const store = sealStore(disk, vault.keyring, nodeDigest);
     const identity = openRunIdentity();
     const records = new RecordLog(store.log, identity, systemClock, nodeDigest, {
       clockSync: () => 'unknown',
@@ -198,7 +220,7 @@ export class GatewaySide {
         retentionMs: null,
       },
     );
-    const identities = await IdentityStore.open(store.meta, openFileKey(join(this.#folder, 'gateway.key')));
+    const identities = await IdentityStore.open(store.meta, sealer);
     if (code !== undefined) await identities.prepare(code, serverUrl);
     const link = new ServerLink({
       source: local,
@@ -300,7 +322,7 @@ export interface World {
 
 /** Both sides started and joined through a relay; the gateway is enrolled. */
 export async function openWorld(folder: string, settings?: GatewaySettings): Promise<World> {
-  const server = new ServerSide(join(folder, 'server'));
+  const server = new ServerSide(join(folder, 'server'), settings?.isSealed);
   await server.start();
   const relay = await Relay.open(server.url);
   const gateway = new GatewaySide(join(folder, 'gateway'), settings);

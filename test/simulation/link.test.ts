@@ -62,7 +62,9 @@ describe('a link that fails', () => {
     const random = randomOf(seed);
     const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
     const folder = newFolder();
-    const { server, gateway, relay, delivered, close } = await openWorld(folder);
+    const { server, gateway, relay, delivered, close } = await openWorld(folder, {
+      isSealed: seed % 3 === 0,
+    });
     const sensors = new Sensors('s');
     let hasBackup = false;
     for (let step = 0; step < 60; step += 1) {
