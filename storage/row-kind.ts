@@ -3,7 +3,7 @@ import { decodeEntry, storedKey } from './meta-entry.ts';
 import { isBirth } from './shard-birth.ts';
 import { commitOf, decodeLane, noOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
-import { homeOf, readEnvelope } from './stored-block.ts';
+import { homeOf, readEnvelope, storedLengthOf } from './stored-block.ts';
 import { FORMAT_KEY } from './store-format.ts';
 
 export const ROW_TABLES = ['system', 'shards', 'lanes', 'dropped', 'meta'] as const;
@@ -30,7 +30,9 @@ export function kindOfRow(key: Buffer, value: Buffer): RowKind | null {
 function isBlock(key: Buffer, value: Buffer): boolean {
   if (key.length !== BLOCK_KEY_BYTES || !holds(() => readEnvelope(value).recordCount >= 0)) return false;
   const home = homeOf(value);
-  return home === null || (home.shardNo === noOf(key) && home.commit === commitOf(key));
+  if (home === null) return true;
+  const isLong = readEnvelope(value).isLost || storedLengthOf(value) === value.length;
+  return isLong && home.shardNo === noOf(key) && home.commit === commitOf(key);
 }
 
 function isMeta(key: Buffer, value: Buffer): boolean {

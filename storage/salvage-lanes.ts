@@ -60,6 +60,8 @@ export function laneAfter(
   const tag = tagOf(state.tag);
   const end = ends.of(lane, tag);
   if (end !== null && end.commit > commit && end.last > state.last) return ended(state, end, row, tag);
+  // The row says something else than the block it speaks of.
+  if (end !== null && end.commit === commit && end.last !== state.last) return ended(state, end, row, tag);
   // What was trimmed is not lost, nor is what a closed parent had.
   if (commit < row.first || isKept(commit)) return state;
   return end === null ? null : ended(state, end, row, tag);

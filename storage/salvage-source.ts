@@ -96,7 +96,7 @@ export class SalvageSource {
       this.#hasTableDamage = false;
       for (const row of this.#trees.entries(entry.tree.root)) {
         const value = this.#trees.valueOf(row);
-        if (value === null) continue;
+        if (value === null || !this.#isRowOf(kind, row.key, value)) continue;
         this.#trees.own(row);
         table.reached += 1;
         bytes += row.key.length + value.length;
@@ -108,6 +108,13 @@ export class SalvageSource {
         this.#damaged.add(kind);
       }
     }
+  }
+
+  /** What is on a page may be whole though the entry that leads to it is not. */
+  #isRowOf(kind: RowKind, key: Buffer, value: Buffer): boolean {
+    if (kindOfRow(key, value) === kind) return true;
+    this.#damage(`a row of the table ${kind} is damaged`);
+    return false;
   }
 
   #tables(root: RootPage): NamedTable[] {

@@ -1,5 +1,6 @@
 // What an engine remembers of a shard beside its blocks. The row is written when the shard is made, closed or trimmed;
 // an append alone leaves it, because the newest block's envelope says the rest.
+import { nodeDigest } from '../runtime/digest.ts';
 import type { EpochStart } from './shard-epochs.ts';
 import type { TimeSegment } from './time-segments.ts';
 
@@ -78,13 +79,17 @@ export function encodeShardRow(row: ShardRow): Uint8Array {
       bytes,
     ]),
   };
-  return Buffer.from(JSON.stringify(stored));
+  const text = JSON.stringify(stored);
+  // A flipped digit is a row, too, and would hide or repeat what the shard has.
+  return Buffer.from(JSON.stringify({ ...stored, checksum: checksumOf(text) }));
 }
 
 /** Reads what encodeShardRow wrote, now or in format 1; rows come from our own disk only. Throws when they do not. */
 export function decodeShardRow(value: Uint8Array): ShardRow {
   const parsed = JSON.parse(Buffer.from(value).toString('utf8')) as StoredRow | StoredRowOf1;
-  const { version: _version, ...stored } = 'epochs' in parsed ? parsed : upgraded(parsed);
+  const { version: _version, checksum, ...stored } = 'epochs' in parsed ? parsed : upgraded(parsed);
+  if (checksum !== undefined && checksum !== checksumOf(JSON.stringify({ version: 2, ...stored })))
+    throw new SyntaxError('its checksum is another one');
   return {
     ...stored,
     epochs: stored.epochs.map(([commit, epoch]) => ({ commit: BigInt(commit), epoch: BigInt(epoch) })),
@@ -115,10 +120,16 @@ function upgraded({ epoch, ...row }: StoredRowOf1): StoredRow {
   return { ...row, version: 2, epochs: [['0', epoch]], before: null, lost: [], lostRecords: 0 };
 }
 
+function checksumOf(text: string): number {
+  return nodeDigest.crc32(Buffer.from(text));
+}
+
 type TextField = 'epochs' | 'first' | 'oldest' | 'next' | 'retentionMs' | 'segments' | 'lost';
 
 interface StoredRow extends Omit<ShardRow, TextField> {
   readonly version: number;
+  /** CRC-32 of the row without it. */
+  readonly checksum?: number;
   readonly epochs: readonly (readonly [string, string])[];
   readonly first: string;
   readonly oldest: string;
