@@ -4,6 +4,8 @@ import { openLog } from '../runtime/log-writer.ts';
 import { EXIT } from './cli-error.ts';
 import { printLaneRows, printShards } from './log-tables.ts';
 import { printDocument, printLine, printTable, printable } from './output.ts';
+import { positive } from './positive.ts';
+import type { TailFlags } from './log-tail.ts';
 import { progressBar } from './progress-bar.ts';
 
 interface Flags {
@@ -24,6 +26,16 @@ export function logCommand(program: Command): void {
     )
     .option('--json', 'print one JSON document for each file')
     .action(inspect);
+  log
+    .command('tail <path>')
+    .description('Show the newest records of a data folder or a store file; the program may run')
+    .option('--stream <name>', 'of this stream only')
+    .option('--limit <count>', 'records of each shard', positive, 10)
+    .option('--json', 'print one JSON document for each record')
+    .action(async (path: string, flags: TailFlags) => {
+      const { tailLog } = await import('./log-tail.ts');
+      tailLog(path, flags);
+    });
   log
     .command('salvage <path>')
     .description('Make a sound store of a damaged one; the damaged file is kept')

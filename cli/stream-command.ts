@@ -1,6 +1,6 @@
 // `tributary stream`: what may be asked of the streams of a server.
 import type { Command } from 'commander';
-import { usageError } from './cli-error.ts';
+import { positive } from './positive.ts';
 import type { PutFlags, StreamFlags } from './stream.ts';
 import type { TailFlags } from './stream-tail.ts';
 
@@ -38,10 +38,4 @@ export function streamCommand(program: Command): void {
 
 function onServer(command: Command): Command {
   return command.option('--server <url>', 'server to ask').option('--json', 'print JSON');
-}
-
-function positive(text: string): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (value >= 1) return value;
-  throw usageError(`a number from 1 on was expected, not ${text.slice(0, 40)}`);
 }

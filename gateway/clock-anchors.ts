@@ -101,7 +101,7 @@ export class ClockAnchors {
   }
 }
 
-export function encodeAnchor({ monotonicUs, wallMs, state }: ClockAnchor): Uint8Array {
+function encodeAnchor({ monotonicUs, wallMs, state }: ClockAnchor): Uint8Array {
   return Buffer.from(JSON.stringify({ monotonicUs: monotonicUs.toString(), wallMs, state }));
 }
 
