@@ -4,8 +4,9 @@
 import type { DiskEvent } from './recording.ts';
 import { FOLDER } from './recording.ts';
 
-/** What of the uncertain is there: in pieces of so many bytes, each with this likelihood. */
+/** What of the uncertain is there: in pieces of so many bytes, each with this likelihood; and of the changes of names. */
 export interface Choice {
+  readonly nameLikelihood: number;
   readonly pieceBytes: number;
   readonly likelihood: number;
   readonly random: () => number;
@@ -116,7 +117,7 @@ export class Disk {
   image(choice: Choice): Map<string, Buffer> {
     const names = new Map(this.#certainNames);
     for (const change of this.#changes) {
-      if (!change.isCertain && choice.random() >= choice.likelihood) continue;
+      if (!change.isCertain && choice.random() >= choice.nameLikelihood) continue;
       if (change.file === null) names.delete(change.name);
       else names.set(change.name, change.file);
     }

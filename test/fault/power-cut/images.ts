@@ -19,6 +19,13 @@ export interface Image {
 
 /** A page of the store, and what a disk writes at once at least. */
 const [PAGE_BYTES, SECTOR_BYTES] = [4_096, 512];
+type Part = readonly [pieceBytes: number, likelihoods: readonly [number, ...number[]]];
+const PARTS: readonly [Part, ...Part[]] = [
+  [Infinity, [0, 1]],
+  [Infinity, [0.1, 0.5, 0.9]],
+  [PAGE_BYTES, [0.1, 0.5, 0.9]],
+  [SECTOR_BYTES, [0.1, 0.5, 0.9]],
+];
 /** While the store is made everything happens once: a fifth of the images is from there. */
 const START_EVENTS = 50;
 const START_SHARE = 0.2;
@@ -49,8 +56,8 @@ export function* imagesOf(
       const choice = choose(random);
       const image = { folder: join(folder, `${made}`), expectation: { before, behind } };
       write(image, disk.image(choice), random);
-      const { pieceBytes, likelihood } = choice;
-      const what = `pieces of ${pieceBytes} bytes, likelihood ${likelihood}`;
+      const { pieceBytes, likelihood, nameLikelihood } = choice;
+      const what = `pieces of ${pieceBytes} bytes, likelihood ${likelihood}, of names ${nameLikelihood}`;
       yield { ...image, moment: `event ${index} (${event.kind}), ${what}` };
     }
   }
@@ -68,14 +75,15 @@ function saidIn(events: readonly DiskEvent[]): Said[] {
   return events.flatMap((event) => (event.kind === 'say' ? [JSON.parse(event.text) as Said] : []));
 }
 
-/** Nothing, everything, or any part in whole writes, pages or sectors. */
+/** Nothing, everything, or any part in whole writes, pages or sectors; and the same of names. */
 function choose(random: () => number): Choice {
-  const pick = random();
-  if (pick < 0.15) return { pieceBytes: Infinity, likelihood: 0, random };
-  if (pick < 0.3) return { pieceBytes: Infinity, likelihood: 1, random };
-  const likelihood = [0.1, 0.5, 0.9][Math.floor(random() * 3)] ?? 0.5;
-  if (pick < 0.45) return { pieceBytes: Infinity, likelihood, random };
-  return { pieceBytes: pick < 0.65 ? PAGE_BYTES : SECTOR_BYTES, likelihood, random };
+  const nameLikelihood = oneOf([0, 0.5, 1], random);
+  const [pieceBytes, likelihoods] = oneOf(PARTS, random);
+  return { nameLikelihood, pieceBytes, likelihood: oneOf(likelihoods, random), random };
+}
+
+function oneOf<T>(list: readonly [T, ...T[]], random: () => number): T {
+  return list[Math.floor(random() * list.length)] ?? list[0];
 }
 
 function write(
