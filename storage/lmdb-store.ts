@@ -111,7 +111,8 @@ async function openParts(
 ): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   const system = engine.table('system');
-  const shards = engine.table('shards');
+  // Of a new store it is not made before the format is written.
+  const shards = engine.hasTable('shards') ? engine.table('shards') : null;
   const owner = engine.alone(() => claim(system, shards, options, layout));
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system);
@@ -154,14 +155,14 @@ function notedAge(entry: MetaEntry | null): number {
 }
 
 /** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
-function claim(system: Table, shards: Table, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
+function claim(system: Table, shards: Table | null, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
   const format = checkFormat(system, path, layout);
   const owner = claimStore(system, path);
   if (format?.version === FORMAT_VERSION) return owner;
   const backup = format === null ? null : backUpStore(path, format.version);
   void system.put(FORMAT_KEY, encodeFormat(layout));
   void system.put(...fileRow(path));
-  for (const { key, value } of shards.range(FIRST_KEY, SHARDS_MAX)) {
+  for (const { key, value } of shards?.range(FIRST_KEY, SHARDS_MAX) ?? []) {
     const row = decodeShardRow(value);
     void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));
   }
