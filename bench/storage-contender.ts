@@ -1,6 +1,6 @@
 // One writer under measurement, in a process of its own, so that the kernel counts what it writes.
 // Arguments: contender, folder, records in a group, groups in flight, duration in ms. Prints an AppendSample.
-import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { systemClock } from '../runtime/clock.ts';
@@ -10,9 +10,8 @@ import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { RecordInput } from '../stream/record.ts';
 import type { AppendSample } from './storage.ts';
+import { RECORD_BYTES, processWrittenBytes, quantile, telemetry } from './telemetry.ts';
 
-const RECORD_BYTES = 200;
-const DEVICES = 20;
 const PEERS = join(import.meta.dirname, '../../node_modules/.cache/bench/package.json');
 
 /** Makes one group durable. */
@@ -65,7 +64,7 @@ const CONTENDERS: Readonly<
 };
 
 const [name = '', folder = '', groupText, inFlightText, durationText] = process.argv.slice(2);
-const group = recordsOf(Number(groupText));
+const group = telemetry(Number(groupText));
 const append = await CONTENDERS[name]?.(folder, group);
 if (append === undefined) throw new Error(`no contender ${name}`);
 const sample = await run(append, Number(inFlightText), Number(durationText));
@@ -73,7 +72,7 @@ process.stdout.write(JSON.stringify(sample), () => process.exit(0));
 
 async function run(one: Append, inFlight: number, durationMs: number): Promise<AppendSample> {
   const commitMs: number[] = [];
-  const writtenBefore = writtenBytes();
+  const writtenBefore = processWrittenBytes();
   const startedMs = performance.now();
   const writer = async (): Promise<void> => {
     while (performance.now() - startedMs < durationMs) {
@@ -84,32 +83,12 @@ async function run(one: Append, inFlight: number, durationMs: number): Promise<A
   };
   await Promise.all(Array.from({ length: inFlight }, writer));
   const seconds = (performance.now() - startedMs) / 1_000;
-  const sorted = commitMs.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? Number.NaN;
   return {
     records: commitMs.length * group.length,
     payloadBytes: commitMs.length * group.length * RECORD_BYTES,
-    writtenBytes: writtenBytes() - writtenBefore,
+    writtenBytes: processWrittenBytes() - writtenBefore,
     seconds,
-    commitMsP50: at(0.5),
-    commitMsP99: at(0.99),
+    commitMsP50: quantile(commitMs, 0.5),
+    commitMsP99: quantile(commitMs, 0.99),
   };
-}
-
-/** JSON of a sensor, filled up to 200 bytes. */
-function recordsOf(count: number): RecordInput[] {
-  return Array.from({ length: count }, (_, index) => {
-    const device = `sensor-${index % DEVICES}`;
-    const text = JSON.stringify({
-      ts: 1_767_225_600_000 + index,
-      device,
-      v: { temperature: 20 + (index % 7) },
-    });
-    return { partitionKey: device, data: Buffer.from(text.padEnd(RECORD_BYTES, ' ')) };
-  });
-}
-
-/** Pages that this process made dirty and a disk has got or will get (proc(5)). */
-function writtenBytes(): number {
-  return Number(/^write_bytes: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 }

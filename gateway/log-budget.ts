@@ -3,7 +3,7 @@
 // tells the server of the gap.
 import { setImmediate } from 'node:timers/promises';
 import { TributaryError } from '../stream/errors.ts';
-import type { Clock, Log, MetaChange, Store } from '../stream/ports.ts';
+import type { Clock, Log, Store } from '../stream/ports.ts';
 import { RECORD_CLASSES } from '../stream/record.ts';
 import type { RecordInput } from '../stream/record.ts';
 import { cutByBytes, headOf, lastBefore } from './lane-cut.ts';
@@ -31,7 +31,7 @@ const LIVE_SHARE_AFTER = 0.8;
 const CHECK_SHARE = 0.01;
 /** What goes in one commit, so that nothing else waits for long. */
 const ROUND_SHARE = 0.02;
-const ROUNDS_MAX = 100;
+const ROOM_MADE_KEY = 'log/room-made';
 const TRIM_INTERVAL_MS = 60_000;
 
 export interface LogBudgetParts {
@@ -96,9 +96,16 @@ export class LogBudget {
     if (limit === 'reader' || this.#isClosed) return false;
     const categories = limit === 'cap' ? this.#categories : [acknowledgedOf];
     while (this.#working !== null) await this.#working;
-    const dropping = this.#dropRound(this.#options.capBytes * ROUND_SHARE, categories);
-    this.#work(async () => void (await dropping));
-    return dropping.catch(() => false);
+    const making = this.#makeRoom(categories);
+    this.#work(async () => void (await making));
+    return making.catch(() => false);
+  }
+
+  /** In a commit of its own: the next one finds no room without it. */
+  async #makeRoom(categories: readonly Due[]): Promise<boolean> {
+    if ((await this.#dropRound(this.#options.capBytes * ROUND_SHARE, categories)) === 0) return false;
+    await this.#parts.store.meta.put(ROOM_MADE_KEY, Buffer.from('1'), 'any');
+    return true;
   }
 
   async close(): Promise<void> {
@@ -117,18 +124,20 @@ export class LogBudget {
       });
   }
 
+  /** What goes rides in the next commits: one of its own would cost the card more than most appends do. */
   async #enforce(): Promise<void> {
     this.#unchecked = 0;
     this.#isFull = false;
     if (this.#excessBytes(LIVE_SHARE_MAX) <= 0) return;
-    for (let round = 0; round < ROUNDS_MAX && !this.#isClosed; round += 1) {
-      const excessBytes = this.#excessBytes(LIVE_SHARE_AFTER);
-      if (excessBytes <= 0) return;
-      const bytes = Math.min(excessBytes, this.#options.capBytes * ROUND_SHARE);
-      if (!(await this.#dropRound(bytes, this.#categories))) {
-        this.#isFull = this.#excessBytes(LIVE_SHARE_MAX) > 0;
+    const excessBytes = this.#excessBytes(LIVE_SHARE_AFTER);
+    let droppedBytes = 0;
+    while (droppedBytes < excessBytes && !this.#isClosed) {
+      const bytes = await this.#dropRound(this.#options.capBytes * ROUND_SHARE, this.#categories);
+      if (bytes === 0) {
+        this.#isFull = this.#excessBytes(LIVE_SHARE_MAX) - droppedBytes > 0;
         return;
       }
+      droppedBytes += bytes;
       await setImmediate();
     }
   }
@@ -147,34 +156,28 @@ export class LogBudget {
     return liveBytes - capBytes * share * Math.min(1, capBytes / fileBytes);
   }
 
-  /** Drops up to `bytes` of the first category that has something, in a commit of its own. False: nothing is left. */
-  async #dropRound(bytes: number, categories: readonly Due[]): Promise<boolean> {
+  /** Drops up to `bytesMax` of the first category that has something. Answers how much; 0: nothing is left. */
+  async #dropRound(bytesMax: number, categories: readonly Due[]): Promise<number> {
     for (const due of categories) {
       const lane = await this.#oldest(due);
-      if (lane === null) continue;
-      const { log, meta } = this.#parts.store;
-      const cut = await cutByBytes(lane, log, bytes, due(lane));
-      if (cut === null) continue;
-      const changes = await this.#drop(lane, cut.lastOrdinal);
-      // The commit that frees the pages; the count of what was lost is in it.
-      const { key, value } = changes[0] ?? { key: 'log/trimmed', value: null };
-      await meta.put(key, value ?? Buffer.from('1'), 'any');
-      return true;
+      const cut = lane === null ? null : await cutByBytes(lane, this.#parts.store.log, bytesMax, due(lane));
+      if (lane === null || cut === null) continue;
+      await this.#drop(lane, cut.lastOrdinal);
+      return cut.bytes;
     }
-    return false;
+    return 0;
   }
 
-  async #drop(lane: LocalLane, lastOrdinal: bigint): Promise<readonly MetaChange[]> {
-    const { log } = this.#parts.store;
+  /** Rides in the next commit, with the count of what the server never had. */
+  async #drop(lane: LocalLane, lastOrdinal: bigint): Promise<void> {
+    const { log, meta } = this.#parts.store;
     await log.trim(lane.ref, await log.seekOrdinal(lane.ref, lastOrdinal + 1n));
     const before = lane.evictedRecords;
-    const changes = lane.dropped(lastOrdinal + 1n);
-    if (changes.length > 0) {
-      const { stream, class: recordClass } = lane;
-      const records = lane.evictedRecords - before;
+    for (const { key, value } of lane.dropped(lastOrdinal + 1n)) meta.putLazy(key, value);
+    const records = lane.evictedRecords - before;
+    const { stream, class: recordClass } = lane;
+    if (records > 0)
       this.#parts.log.error('records evicted before they were sent', { stream, class: recordClass, records });
-    }
-    return changes;
   }
 
   /** The lane whose oldest block is the oldest of those that may go. */
@@ -209,15 +212,12 @@ export class LogBudget {
 
   async #trimBefore(lane: LocalLane, ageMs: number, lastMax: bigint): Promise<void> {
     const { store } = this.#parts;
-    const { log } = store;
-    const old = await lastBefore(lane, log, store.nowMs() - ageMs);
+    const old = await lastBefore(lane, store.log, store.nowMs() - ageMs);
     const last = old < lastMax ? old : lastMax;
     if (last < lane.firstKept) return;
     // Whole blocks only: the one that holds `last` may hold more.
-    const cut = await cutByBytes(lane, log, Infinity, last);
-    if (cut === null) return;
-    const [change] = await this.#drop(lane, cut.lastOrdinal);
-    if (change !== undefined) store.meta.putLazy(change.key, change.value);
+    const cut = await cutByBytes(lane, store.log, Infinity, last);
+    if (cut !== null) await this.#drop(lane, cut.lastOrdinal);
   }
 }
 
