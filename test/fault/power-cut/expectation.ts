@@ -4,7 +4,7 @@ import type { Said } from './said.ts';
 export interface Expectation {
   /** The last line that was said before the cut; null: none. */
   readonly before: Said | null;
-  /** The first one behind it. */
+  /** One that was put together whole behind it. */
   readonly behind: Said;
 }
 

@@ -30,6 +30,8 @@ const PARTS: readonly [Part, ...Part[]] = [
 const START_EVENTS = 50;
 const START_SHARE = 0.2;
 const LOCK_BYTES = 8_272;
+/** Lines that may have been put together, in part, before the cut, and are said behind it: one of each caller. */
+const LINES_UNDER_WAY = 16;
 
 /** `count` images of the recording, in the order of time, made as they are asked for. */
 export function* imagesOf(
@@ -51,7 +53,7 @@ export function* imagesOf(
       at += 1;
     }
     for (; moments[made] === index; made += 1) {
-      const behind = said[at];
+      const behind = said[Math.min(at + LINES_UNDER_WAY, said.length - 1)];
       if (behind === undefined) return;
       const choice = choose(random);
       const image = { folder: join(folder, `${made}`), expectation: { before, behind } };
