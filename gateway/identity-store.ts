@@ -7,7 +7,8 @@ import type { Sealer } from '../runtime/key-provider.ts';
 import type { GatewayIdentity } from '../sync/ports.ts';
 import type { EnrolResponse } from '../sync/protocol.ts';
 
-const KEY = 'identity';
+/** Its row in the map. */
+export const IDENTITY_KEY = 'identity';
 
 const identityRow = z.strictObject({
   version: z.literal(1),
@@ -44,15 +45,15 @@ export class IdentityStore {
 
   /** Throws KEY_INVALID when the folder's key file is not the one that sealed the identity. */
   static async open(meta: Meta, sealer: Sealer): Promise<IdentityStore> {
-    const entry = await meta.get(KEY);
+    const entry = await meta.get(IDENTITY_KEY);
     if (entry === null) return new IdentityStore(meta, sealer, null);
-    const text = Buffer.from(sealer.open(entry.value, KEY)).toString('utf8');
+    const text = Buffer.from(sealer.open(entry.value, IDENTITY_KEY)).toString('utf8');
     return new IdentityStore(meta, sealer, identityRow.parse(JSON.parse(text)));
   }
 
   /** For a folder whose key is lost: nobody can open what it sealed any more. */
   static async erase(meta: Meta): Promise<void> {
-    await meta.del(KEY, 'any');
+    await meta.del(IDENTITY_KEY, 'any');
   }
 
   /** Null: not enrolled. */
@@ -151,7 +152,11 @@ export class IdentityStore {
   }
 
   async #save(row: IdentityRow): Promise<void> {
-    await this.#meta.put(KEY, this.#sealer.seal(Buffer.from(JSON.stringify(row)), KEY), 'any');
+    await this.#meta.put(
+      IDENTITY_KEY,
+      this.#sealer.seal(Buffer.from(JSON.stringify(row)), IDENTITY_KEY),
+      'any',
+    );
     this.#row = row;
   }
 }

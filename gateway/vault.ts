@@ -3,10 +3,12 @@ import { systemClock } from '../runtime/clock.ts';
 import type { DataFolder } from '../runtime/data-folder.ts';
 import type { KeySetting } from '../runtime/master-key.ts';
 import { Vault } from '../storage/vault.ts';
+import { IDENTITY_KEY } from './identity-store.ts';
 
 export function openVault({ path, keyFile, storeFile }: DataFolder, sealWith: KeySetting | null): Vault {
   return Vault.open({
     sealWith,
+    secretsPrefix: IDENTITY_KEY,
     places: { keyFile, env: process.env },
     store: {
       storeFile,

@@ -16,6 +16,7 @@ import { rotateKeyFile, rotateTo } from '../storage/rotate-keys.ts';
 import type { Rotation } from '../storage/rotate-keys.ts';
 import { FOLDER_KEY, Vault } from '../storage/vault.ts';
 import { TributaryError } from '../stream/errors.ts';
+import { SECRETS_PREFIX } from './access/server-secrets.ts';
 
 export interface ListedKey {
   readonly id: string;
@@ -88,7 +89,8 @@ async function rotateIn(
 ): Promise<Rotated> {
   const places = { keyFile, env: process.env };
   const store = { storeFile, lastResort: 'rotate nothing: what is sealed cannot be read without it' };
-  const vault = Vault.open({ sealWith: null, places, store, clock: systemClock });
+  const secretsPrefix = program === 'gateway' ? 'identity' : SECRETS_PREFIX;
+  const vault = Vault.open({ sealWith: null, secretsPrefix, places, store, clock: systemClock });
   let current: KeySetting = FOLDER_KEY;
   const { meta } = parts.use(
     await openLmdbStore({

@@ -3,6 +3,7 @@ import { systemClock } from '../runtime/clock.ts';
 import type { DataFolder } from '../runtime/data-folder.ts';
 import type { KeySetting } from '../runtime/master-key.ts';
 import { Vault } from '../storage/vault.ts';
+import { SECRETS_PREFIX } from './access/server-secrets.ts';
 
 export function openVault(
   { keyFile, storeFile }: DataFolder,
@@ -11,6 +12,7 @@ export function openVault(
 ): Vault {
   return Vault.open({
     sealWith,
+    secretsPrefix: SECRETS_PREFIX,
     places: { keyFile, env },
     store: {
       storeFile,

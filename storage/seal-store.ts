@@ -35,6 +35,8 @@ class SealedShardLog implements ShardLog {
   readonly #log: ShardLog;
   readonly #keyring: Keyring;
   readonly #digest: Digest;
+  /** While a key is waited for, what comes waits behind those that wait: a lane's blocks keep their order. */
+  #ready: Promise<void> | null = null;
 
   constructor(log: ShardLog, keyring: Keyring, digest: Digest) {
     this.#log = log;
@@ -57,7 +59,7 @@ class SealedShardLog implements ShardLog {
   async append(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
     if (input.block.length > this.caps.blockBytesMax) throw tooLarge(this.caps, input.block);
     if (!this.#keyring.isSealing) return this.#log.append(ref, input);
-    const key = this.#keyring.take();
+    const key = this.#ready === null ? this.#keyring.take() : null;
     return key === null ? this.#appendLater(ref, input) : this.#append(ref, input, key);
   }
 
@@ -69,10 +71,20 @@ class SealedShardLog implements ShardLog {
     for await (const page of this.#log.tail(ref, from, signal)) yield this.#opened(ref, page);
   }
 
-  /** Appends that wait for a key go on in their order. */
   async #appendLater(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
-    await this.#keyring.refill();
-    return this.append(ref, input);
+    this.#ready ??= this.#refill();
+    await this.#ready;
+    const key = this.#keyring.take();
+    return key === null ? this.#appendLater(ref, input) : this.#append(ref, input, key);
+  }
+
+  async #refill(): Promise<void> {
+    // All who wait go on in the turn in which it settles.
+    const settled = (): void =>
+      void setImmediate(() => {
+        this.#ready = null;
+      });
+    await this.#keyring.refill().finally(settled);
   }
 
   #append(ref: ShardRef, input: AppendInput, key: DataKey): Promise<AppendResult> {

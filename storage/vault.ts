@@ -25,6 +25,8 @@ export interface VaultOptions {
   readonly store: SealedStore;
   /** What wraps the keys of new blocks; null: new blocks are not sealed. */
   readonly sealWith: KeySetting | null;
+  /** Rows of the map with this prefix are secrets: by one of them a wrong key is known before anything is written. */
+  readonly secretsPrefix: string;
   readonly clock: Clock;
 }
 
@@ -84,6 +86,8 @@ export class Vault {
     }
     const [first] = list('');
     this.#secrets ??= this.#folderKey(first === undefined);
+    const [secret] = list(this.#options.secretsPrefix);
+    if (secret !== undefined) sealerOf(this.#secretsKey()).open(secret.value, secret.key);
   };
 
   /** What opens the secrets of the program. From here on blocks are sealed, if they are to be. */

@@ -4,7 +4,8 @@ import { isTributaryError } from '../../stream/errors.ts';
 import type { Meta } from '../../stream/ports.ts';
 import type { Sealer } from '../../runtime/key-provider.ts';
 
-const PREFIX = 'secret/';
+/** Rows of the map that hold them. */
+export const SECRETS_PREFIX = 'secret/';
 const SECRET_BYTES = 32;
 
 /** The secret of that name, made at first use. Throws KEY_INVALID when the key file is not the one it was sealed with. */
@@ -14,7 +15,7 @@ export async function openSecret(
   name: string,
   make: () => Uint8Array = () => randomBytes(SECRET_BYTES),
 ): Promise<Uint8Array> {
-  const key = PREFIX + name;
+  const key = SECRETS_PREFIX + name;
   const known = await meta.get(key);
   if (known !== null) return sealer.open(known.value, key);
   const secret = make();

@@ -94,7 +94,7 @@ export const SEALED_ENGINES: readonly Engine[] = [
 function vaultOf(path: string, clock: Clock): Vault {
   const places = { keyFile: `${path}.key`, env: {} };
   const store = { storeFile: path, lastResort: 'start anew' };
-  return Vault.open({ sealWith: FOLDER_KEY, places, store, clock });
+  return Vault.open({ sealWith: FOLDER_KEY, secretsPrefix: 'secret/', places, store, clock });
 }
 
 export const ALL_ENGINES = [...ENGINES, ...SEALED_ENGINES];

@@ -27,7 +27,7 @@ import { SEAL_BYTES, checkSealed, isSealed, openBlock, sealBlock } from '../../s
 import { FOLDER_KEY, Vault, nextKeyFile } from '../../storage/vault.ts';
 import { verifyFolder } from '../../storage/verify.ts';
 import { blockOf, record } from '../blocks.ts';
-import { ManualClock, REF, allBlocks, block, hex, outcome } from './engines.ts';
+import { ManualClock, REF, allBlocks, block, hex, laneBlock, outcome } from './engines.ts';
 
 const OTHER = { streamId: 'other', shardId: REF.shardId };
 const MARKER = 'the-secret-temperature-is-451';
@@ -49,7 +49,13 @@ const code = (value: string) => expect.objectContaining({ code: value });
 
 function vaultOf(sealWith: KeySetting | null, env: Record<string, string> = {}): Vault {
   const store = { storeFile: storeFile(), lastResort: 'start anew' };
-  return Vault.open({ sealWith, places: { keyFile: keyFile(), env }, store, clock });
+  return Vault.open({
+    sealWith,
+    secretsPrefix: 'secret/',
+    places: { keyFile: keyFile(), env },
+    store,
+    clock,
+  });
 }
 
 interface Opened {
@@ -81,6 +87,23 @@ async function close(): Promise<void> {
 async function isSealedLog(disk: Store): Promise<boolean[]> {
   const { blocks } = await disk.log.readBlocks(REF, START_POSITION, { blocks: 100, bytes: 1e9 });
   return blocks.map((stored) => isSealed(stored.block));
+}
+
+/** Counts uses when the test says so. */
+class HeldKeyring extends Keyring {
+  #told: (() => void) | null = null;
+
+  override refill(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#told = resolve;
+    });
+  }
+
+  async release<T>(act: () => Promise<T>): Promise<T> {
+    await super.refill();
+    this.#told?.();
+    return act();
+  }
 }
 
 describe('a sealed block', () => {
@@ -253,6 +276,30 @@ describe('keys', () => {
     writeFileSync(keyFile(), key, { mode: 0o600 });
     const { store: again } = await openSealed(FOLDER_KEY);
     expect(await allBlocks(again.log, REF)).toEqual([hex(block(1, 'a').block)]);
+  });
+
+  it('of secrets alone are known to be wrong, too', async () => {
+    await openSealed(null);
+    await close();
+    writeFileSync(keyFile(), randomBytes(32));
+    expect(String(await refusal(null))).toMatch(
+      /does not open this value; is it the key file of this data folder/,
+    );
+  });
+
+  it('are waited for in order: no block overtakes one that waits for the first key', async () => {
+    const disk = await openMemoryStore({ clock });
+    await disk.log.createShard(REF, { retentionMs: Infinity });
+    const ring = new HeldKeyring(clock);
+    ring.startSealing(disk.meta, localMasterKey(randomBytes(32), FOLDER_KEY));
+    const { log } = sealStore(disk, ring, nodeDigest);
+    const append = (ordinal: bigint) => log.append(REF, laneBlock('l', ordinal, ordinal));
+    const first = append(1n);
+    // There is a key now, and the one that waits for it has not been told yet.
+    const second = await ring.release(() => append(2n));
+    expect(await outcome(first)).toMatchObject({ duplicate: false });
+    expect(second).toMatchObject({ duplicate: false });
+    expect(await log.lane(REF, 'l')).toMatchObject({ last: 2n });
   });
 
   it('move between providers without rewriting a block or a secret', async () => {

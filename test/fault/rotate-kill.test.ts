@@ -38,6 +38,7 @@ async function use(expected: number, prepare?: (vault: Vault) => Promise<void>):
   const path = join(folder, 'server.mdb');
   const vault = Vault.open({
     sealWith: FOLDER_KEY,
+    secretsPrefix: 'secret/',
     places: { keyFile: keyFile(), env: {} },
     store: { storeFile: path, lastResort: 'start anew' },
     clock: systemClock,

@@ -6,20 +6,21 @@ import { recordBytesInBlock } from '../../stream/block.ts';
 import * as limits from '../../stream/limits.ts';
 import { AFTER_BLOCK_INDEX } from '../../stream/position.ts';
 import { KEY_BYTES_MAX } from '../../storage/batch.ts';
+import { SEAL_BYTES } from '../../storage/sealed-block.ts';
 import * as room from '../../storage/disk-room.ts';
 
 it('leaves the index "after the block" to no record', () => {
   expect(limits.BLOCK_RECORDS_MAX).toBe(AFTER_BLOCK_INDEX);
 });
 
-it('lets the largest record be stored in a block of its own', () => {
+it('lets the largest record be stored in a block of its own, sealed too', () => {
   const largest = {
     partitionKey: 'k'.repeat(limits.PARTITION_KEY_CHARACTERS_MAX),
     data: { length: limits.RECORD_BYTES_MAX },
   };
   const blockBytes =
     BLOCK_HEADER_BYTES + recordBytesInBlock(largest as unknown as { partitionKey: string; data: Uint8Array });
-  expect(blockBytes).toBeLessThanOrEqual(limits.STORED_BLOCK_BYTES_MAX);
+  expect(blockBytes + SEAL_BYTES).toBeLessThanOrEqual(limits.STORED_BLOCK_BYTES_MAX);
 });
 
 it('orders the sizes of blocks', () => {
