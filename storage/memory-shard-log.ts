@@ -160,12 +160,10 @@ export class MemoryShardLog implements ShardLog {
   async readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage> {
     const shard = this.#shard(ref);
     const unread = this.#kept(shard).filter((block) => !isBefore(block, from));
-    let [bytes, records] = [0, 0];
+    let bytes = 0;
     const end = unread.findIndex((block, index) => {
       bytes += block.block.length;
-      const isFull = records >= (max.records ?? Infinity);
-      records += block.recordCount - (from > block.first ? positionParts(from).index : 0);
-      return index > 0 && (index >= max.blocks || bytes > max.bytes || isFull);
+      return index > 0 && (index >= max.blocks || bytes > max.bytes);
     });
     const blocks = end === -1 ? unread : unread.slice(0, end);
     const following = unread[blocks.length];

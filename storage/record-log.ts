@@ -28,7 +28,7 @@ import type { CommitPace } from './linger.ts';
 import { nodeCodecs } from '../runtime/codecs.ts';
 import { InflatedBodies } from './inflated-bodies.ts';
 import { checkValue } from './meta-entry.ts';
-import { StoredRecord, takeRecords } from './record-page.ts';
+import { RecordTaker, StoredRecord } from './record-page.ts';
 import type { RecordPage } from './record-page.ts';
 import { CALL_NOTE_BYTES_MAX, answerWaiters, batchesOf } from './record-queue.ts';
 import type { AppendedPositions, RecordBatch, RecordQueue } from './record-queue.ts';
@@ -58,6 +58,9 @@ export interface RecordLogOptions {
   /** Of new blocks; absent: stored as is. Blocks are read whatever they were written with. */
   readonly compression?: Codec | undefined;
 }
+
+/** Blocks are read as many as it takes: compressed, they hold far more than their bytes. */
+const READ_STEP_BYTES = 256 * 1024;
 
 const DEFAULT_OPTIONS: RecordLogOptions = { clockSync: () => 'unknown', pendingBytesMax: PENDING_BYTES_MAX };
 
@@ -125,10 +128,15 @@ export class RecordLog {
     assert(max.records >= 1, 'a read asks for records');
     const bytes = Math.min(max.bytes, READ_BYTES_MAX);
     const records = Math.min(max.records, READ_RECORDS_MAX);
-    const page = await this.#log.readBlocks(ref, from, { blocks: records, bytes, records });
-    return takeRecords(page, { records, bytes }, (stored, countMax) =>
-      this.#decode(ref, stored, from, countMax),
-    );
+    const decode = (stored: StoredBlock, countMax: number): StoredRecord[] =>
+      this.#decode(ref, stored, from, countMax);
+    const taker = new RecordTaker({ records, bytes }, decode);
+    for (let next: Position | null = from; next !== null;) {
+      next = taker.add(
+        await this.#log.readBlocks(ref, next, { blocks: records, bytes: Math.min(bytes, READ_STEP_BYTES) }),
+      );
+    }
+    return taker.page;
   }
 
   /** The records of a stored block at or behind `from`. */

@@ -42,32 +42,55 @@ export interface RecordPage {
 
 type Decode = (stored: StoredBlock, countMax: number) => readonly StoredRecord[];
 
-/** At least one record when any is there, though it be larger than the bound. */
-export function takeRecords(
-  page: BlockPage,
-  max: { readonly records: number; readonly bytes: number },
-  decode: Decode,
-): RecordPage {
-  const records: StoredRecord[] = [];
-  let bytes = 0;
-  for (const stored of page.blocks) {
-    if (records.length >= max.records) return partial(records, stored.arrivalMs);
-    for (const record of decode(stored, max.records - records.length)) {
-      bytes += recordBytes(record);
-      if (records.length > 0 && bytes > max.bytes) return partial(records, stored.arrivalMs);
-      records.push(record);
-    }
-    const last = records.at(-1);
-    const isCutShort = records.length >= max.records && last !== undefined && !endsBlock(last, stored);
-    if (isCutShort) return partial(records, stored.arrivalMs);
-  }
-  return { records, next: page.next, nextArrivalMs: page.nextArrivalMs, closedEnd: page.closedEnd };
-}
+/** Gathers records of one page after the other, up to a bound; at least one when any is there, though it be larger. */
+export class RecordTaker {
+  readonly #max: { readonly records: number; readonly bytes: number };
+  readonly #decode: Decode;
+  readonly #records: StoredRecord[] = [];
+  #bytes = 0;
+  #end: Omit<RecordPage, 'records'> | null = null;
 
-function partial(records: readonly StoredRecord[], nextArrivalMs: number): RecordPage {
-  const last = records.at(-1);
-  assert(last !== undefined, 'a partial page has records');
-  return { records, next: nextPosition(last.position), nextArrivalMs, closedEnd: false };
+  constructor(max: { readonly records: number; readonly bytes: number }, decode: Decode) {
+    this.#max = max;
+    this.#decode = decode;
+  }
+
+  /** Where to go on; null: it is full, or there is nothing more. */
+  add(page: BlockPage): Position | null {
+    for (const stored of page.blocks) {
+      if (!this.#addBlock(stored)) {
+        this.#end = this.#partial(stored.arrivalMs);
+        return null;
+      }
+    }
+    this.#end = { next: page.next, nextArrivalMs: page.nextArrivalMs, closedEnd: page.closedEnd };
+    return page.nextArrivalMs === null || page.blocks.length === 0 ? null : page.next;
+  }
+
+  get page(): RecordPage {
+    assert(this.#end !== null, 'a page was read');
+    return { records: this.#records, ...this.#end };
+  }
+
+  /** False: something of the block is left. */
+  #addBlock(stored: StoredBlock): boolean {
+    const room = this.#max.records - this.#records.length;
+    if (room <= 0) return false;
+    for (const record of this.#decode(stored, room)) {
+      const bytes = this.#bytes + recordBytes(record);
+      if (this.#records.length > 0 && bytes > this.#max.bytes) return false;
+      this.#bytes = bytes;
+      this.#records.push(record);
+    }
+    const last = this.#records.at(-1);
+    return this.#records.length < this.#max.records || last === undefined || endsBlock(last, stored);
+  }
+
+  #partial(nextArrivalMs: number): Omit<RecordPage, 'records'> {
+    const last = this.#records.at(-1);
+    assert(last !== undefined, 'a partial page has records');
+    return { next: nextPosition(last.position), nextArrivalMs, closedEnd: false };
+  }
 }
 
 function endsBlock(record: StoredRecord, stored: StoredBlock): boolean {

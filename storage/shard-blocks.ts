@@ -95,16 +95,11 @@ export class ShardBlocks {
     const start = this.commitFrom(row, from);
     let commit = this.#firstKept(row, start > first ? start : first);
     const blocks: StoredBlock[] = [];
-    let [bytes, records] = [0, 0];
-    const recordsMax = max.records ?? Infinity;
-    while (
-      commit < row.next &&
-      (blocks.length === 0 || (blocks.length < max.blocks && records < recordsMax))
-    ) {
+    let bytes = 0;
+    while (commit < row.next && (blocks.length === 0 || blocks.length < max.blocks)) {
       const stored = this.#block(row, commit);
       bytes += stored.block.length;
       if (blocks.length > 0 && bytes > max.bytes) break;
-      records += stored.recordCount - (from > stored.first ? positionParts(from).index : 0);
       blocks.push(stored);
       commit = this.#firstKept(row, commit + 1n);
     }

@@ -112,8 +112,6 @@ export interface PageBounds {
   readonly blocks: number;
   /** Of blocks. */
   readonly bytes: number;
-  /** No more blocks than it takes to have so many records from where reading starts. Default: any number. */
-  readonly records?: number;
 }
 
 export interface BlockPage {

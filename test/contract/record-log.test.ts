@@ -249,6 +249,22 @@ describe.each(ALL_ENGINES)('$name: RecordLog', (engine) => {
     expect(await ordinals(store.log)).toEqual([[1n, 1]]);
   });
 
+  it('fills a page from as many blocks as it takes, up to its bytes, and goes on behind it', async () => {
+    const { records } = await open();
+    const texts = Array.from({ length: 60 }, (_, index) => `${index} `.padEnd(30_000, '.'));
+    for (const data of texts) await records.append(REF, [record(data)], LANE);
+    const seen: string[] = [];
+    for (let next = START_POSITION; seen.length < texts.length;) {
+      const page = await records.read(REF, next, { records: 1_000, bytes: 1_000_000 });
+      const bytes = page.records.reduce((sum, { data }) => sum + data.length, 0);
+      expect(bytes).toBeLessThanOrEqual(1_000_000);
+      seen.push(...page.records.map(({ data }) => text(data) ?? ''));
+      if (seen.length < texts.length) expect(bytes).toBeGreaterThan(960_000);
+      next = page.next;
+    }
+    expect(seen).toEqual(texts);
+  });
+
   it('reads compressed blocks from any record on, beside others that are as is', async () => {
     const { opened, records, store } = await open();
     const options = { clockSync: () => 'ntp' as const, pendingBytesMax: 1e9, compression: codecFor('auto') };
