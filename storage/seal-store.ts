@@ -37,6 +37,7 @@ class SealedShardLog implements ShardLog {
   readonly #digest: Digest;
   /** While a key is waited for, what comes waits behind those that wait: a lane's blocks keep their order. */
   #ready: Promise<void> | null = null;
+  #waiting = 0;
 
   constructor(log: ShardLog, keyring: Keyring, digest: Digest) {
     this.#log = log;
@@ -71,20 +72,18 @@ class SealedShardLog implements ShardLog {
     for await (const page of this.#log.tail(ref, from, signal)) yield this.#opened(ref, page);
   }
 
+  /** Appends that wait for a key go on in their order. */
   async #appendLater(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
-    this.#ready ??= this.#refill();
-    await this.#ready;
+    this.#waiting += 1;
+    try {
+      this.#ready ??= this.#keyring.refill();
+      await this.#ready;
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#ready = null;
+    }
     const key = this.#keyring.take();
     return key === null ? this.#appendLater(ref, input) : this.#append(ref, input, key);
-  }
-
-  async #refill(): Promise<void> {
-    // All who wait go on in the turn in which it settles.
-    const settled = (): void =>
-      void setImmediate(() => {
-        this.#ready = null;
-      });
-    await this.#keyring.refill().finally(settled);
   }
 
   #append(ref: ShardRef, input: AppendInput, key: DataKey): Promise<AppendResult> {
