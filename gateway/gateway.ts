@@ -25,8 +25,9 @@ import type { Log } from '../stream/ports.ts';
 import { ClockAnchors } from './clock-anchors.ts';
 import type { GatewayConfig } from './config.ts';
 import { observeGateway } from './gateway-metrics.ts';
-import { IdentityStore } from './identity-store.ts';
+import { IDENTITY_KEY, IdentityStore } from './identity-store.ts';
 import { Intake } from './intake.ts';
+import { LANE_PREFIXES } from './lane-row.ts';
 import { LocalLog } from './local-log.ts';
 import { LogWear } from './log-wear.ts';
 import { MqttBroker } from './mqtt/broker.ts';
@@ -86,6 +87,7 @@ async function build(
       log: log.child('storage'),
       isExpected,
       admit: vault.admit,
+      oldMeta: OLD_META,
     }),
   );
   const sealer = await vault.attach(disk.meta);
@@ -195,6 +197,9 @@ async function build(
   parts.defer(() => void records.flush());
   return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
 }
+
+/** What a damaged log may answer from before: a lane without its incarnation would be sent whole again. */
+const OLD_META = [...LANE_PREFIXES, IDENTITY_KEY];
 
 /** One commit takes what waits: it must stay small beside the log's cap. */
 function pendingBytesMax(capBytes: number): number {

@@ -58,6 +58,11 @@ export interface SalvageOptions {
   /** Of a store that does not say it any more. */
   readonly layout: LmdbLayout;
   readonly wallMs: number;
+  /**
+   * Starts of the keys of the map of which an old value is better than none; of all others it is not, because what was
+   * deleted would come back.
+   */
+  readonly oldMeta?: readonly string[];
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -67,7 +72,7 @@ export async function salvageStore(options: SalvageOptions): Promise<SalvageRepo
   const file = PageFile.open(damagedPath);
   try {
     checkRoom(damagedPath, targetPath);
-    const source = new SalvageSource(file);
+    const source = new SalvageSource(file, options.oldMeta ?? []);
     const salvage = new Salvage(source, options);
     return await salvage.run();
   } finally {

@@ -226,6 +226,13 @@ describe('a server with a damaged store', () => {
     const { code, stderr } = await runCli(['log', 'salvage', server.data]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/process \d+|in use|owns/);
+    const inspected = await runCli(['log', 'inspect', server.data, '--json']);
+    expect(inspected.code).toBe(0);
+    expect(JSON.parse(inspected.stdout)).toMatchObject({
+      schema: 'tributary.log-inspect/1',
+      format: { version: 2, layout: 'shared' },
+      damage: [],
+    });
   });
 
   it('says so when the disk has no room for a second file', { timeout: 60_000 }, async (context) => {

@@ -8,7 +8,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { openLmdbStore } from '../../storage/lmdb-store.ts';
 import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { salvageStore } from '../../storage/salvage.ts';
 import { verifyFolder } from '../../storage/verify.ts';
+import { parseHeader } from '../../stream/block-header.ts';
 import { decodeBlock } from '../../stream/block.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
 import { ManualClock, block, outcome, text } from '../contract/engines.ts';
@@ -16,6 +18,7 @@ import { ManualClock, block, outcome, text } from '../contract/engines.ts';
 const LAYOUTS: readonly LmdbLayout[] = ['shared', 'perShard'];
 const TELEMETRY = { streamId: 'id-1', shardId: '0' };
 const CLOSED = { streamId: 'id-2', shardId: '0' };
+const PAGE_BYTES = 4096;
 const DROPPED = { streamId: 'id-3', shardId: '0' };
 
 let folder = '';
@@ -82,5 +85,30 @@ describe.each(LAYOUTS)('a store of format 1 (layout %s)', (layout) => {
     expect(await outcome(opened)).toBe('CONFIG_INVALID');
     expect(readFileSync(path).equals(sound)).toBe(true);
     expect(existsSync(`${path}.v1-backup`)).toBe(false);
+  });
+
+  it('is salvaged as it is when it is damaged: no page costs more', { timeout: 120_000 }, async () => {
+    const target = join(folder, 'salvaged.mdb');
+    const clock = new ManualClock();
+    for (let page = 2; page < sound.length / PAGE_BYTES; page += 2) {
+      const damaged = Buffer.from(sound).fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+      writeFileSync(path, damaged);
+      const options = { damagedPath: path, targetPath: target, layout, wallMs: clock.ms };
+      const report = await salvageStore(options);
+      const store = await openLmdbStore({ path: target, clock, layout });
+      for (const ref of [TELEMETRY, CLOSED]) {
+        const bounds = await store.log.bounds(ref);
+        const { blocks } = await store.log.readBlocks(ref, START_POSITION, { blocks: 100, bytes: 1e9 });
+        for (const { first, block: bytes } of blocks) {
+          const { firstOrdinal } = parseHeader(bytes);
+          const perBlock = ref === TELEMETRY ? 3n : 2n;
+          expect(first).toBe(toPosition(1n, (firstOrdinal - 1n) / perBlock + 1n, 0));
+        }
+        expect(bounds.records + bounds.lostRecords).toBe(bounds.totalRecords - bounds.recordsBefore);
+      }
+      await store.close();
+      // At most a leaf of small blocks, or the one block whose first page it was.
+      expect(report.records).toBeGreaterThanOrEqual(76 - 60);
+    }
   });
 });

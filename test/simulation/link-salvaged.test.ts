@@ -10,6 +10,7 @@ import type { GatewaySide } from './link-world.ts';
 import { openWorld } from './link-world.ts';
 
 const STREAM = 'telemetry';
+const ROUNDS = process.env['NIGHTLY'] === 'true' ? 60 : 4;
 const PAGE_BYTES = 4096;
 /** Texts are found in the files by what they say. */
 const PLAIN = { compression: 'none' } as const;
@@ -145,5 +146,33 @@ describe(`a damaged store is salvaged (SEED=${seed})`, () => {
     expect(missing.length).toBeGreaterThan(0);
     expect(lost).toBe(String(missing.length));
     await close();
+  });
+});
+
+describe(`any page of a gateway's log may be lost (SEED=${seed})`, () => {
+  it('and every record that is left is at the server once', { timeout: 300_000 }, async () => {
+    const random = randomOf(seed);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { server, gateway, relay, delivered, close } = await openWorld(newFolder());
+      const before = await send(gateway, 'before', 12);
+      await delivered();
+      relay.cut();
+      const waiting = await send(gateway, 'waiting', 12);
+      await gateway.stop();
+      const file = readFileSync(gateway.storeFile);
+      const page = 2 + Math.floor(random() * (file.length / PAGE_BYTES - 2));
+      file.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+      writeFileSync(gateway.storeFile, file);
+      await gateway.start(relay.url);
+      relay.mend();
+      const after = await send(gateway, 'after', 3);
+      await delivered();
+      const there = await server.readAll(STREAM);
+      const say = `page ${page} in round ${round}`;
+      expect(new Set(there).size, say).toBe(there.length);
+      expect(missingOf([...before, ...after], there), say).toEqual([]);
+      expect(missingOf(waiting, there).length, say).toBeLessThanOrEqual(Math.max(gateway.lostRecords, 3));
+      await close();
+    }
   });
 });
