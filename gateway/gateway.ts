@@ -14,6 +14,7 @@ import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { programVersion } from '../runtime/program-version.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
+import { KEYS_PREFIX } from '../storage/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import { sealStore } from '../storage/seal-store.ts';
@@ -87,7 +88,7 @@ async function build(
       log: log.child('storage'),
       isExpected,
       admit: vault.admit,
-      oldMeta: OLD_META,
+      copied: KEPT_TWICE,
     }),
   );
   const sealer = await vault.attach(disk.meta);
@@ -198,8 +199,8 @@ async function build(
   return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
 }
 
-/** What a damaged log may answer from before: a lane without its incarnation would be sent whole again. */
-const OLD_META = [...LANE_PREFIXES, IDENTITY_KEY];
+/** Without the keys sealed records could not be opened. Without its identity a gateway would have to be enrolled again, a lane without its incarnation sent whole again. */
+export const KEPT_TWICE = [KEYS_PREFIX, ...LANE_PREFIXES, IDENTITY_KEY];
 
 /** One commit takes what waits: it must stay small beside the log's cap. */
 function pendingBytesMax(capBytes: number): number {

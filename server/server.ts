@@ -11,6 +11,7 @@ import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { verifyRequest } from '../runtime/sigv4.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
+import { KEYS_PREFIX } from '../storage/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import { sealStore } from '../storage/seal-store.ts';
@@ -84,6 +85,7 @@ async function build(
       log: log.child('storage'),
       isExpected,
       admit: vault.admit,
+      copied: KEPT_TWICE,
     }),
   );
   const sealer = await vault.attach(disk.meta);
@@ -171,6 +173,9 @@ async function build(
   parts.defer(async () => void (await Promise.all([listener.close(), sync.close()])));
   return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
 }
+
+/** Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream found. */
+const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', 'gateway/', 'stream/'];
 
 function metricsToken({ metrics: { tokenFile } }: ServerConfig): string | undefined {
   if (tokenFile === undefined) return undefined;

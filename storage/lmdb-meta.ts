@@ -3,6 +3,7 @@ import { TributaryError } from '../stream/errors.ts';
 import type { Expected, Meta, MetaChange, MetaEntry, MetaEvent } from '../stream/ports.ts';
 import type { Batch, Table } from './batch.ts';
 import type { Committer } from './committer.ts';
+import { copyKey, isCopied } from './meta-copy.ts';
 import { LazyValues, UNSTORED_REVISION } from './lazy-values.ts';
 import type { LazyValue } from './lazy-values.ts';
 import { checkValue, decodeEntry, encodeEntry, storedKey } from './meta-entry.ts';
@@ -15,12 +16,15 @@ export class LmdbMeta implements Meta {
   readonly #committer: Committer;
   readonly #table: Table;
   readonly #system: Table;
+  readonly #copied: readonly string[];
   readonly #feed: MetaFeed;
   readonly #lazy = new LazyValues();
   #revision: bigint;
   #closed: TributaryError | null = null;
 
-  constructor(committer: Committer, table: Table, system: Table) {
+  /** `copied`: starts of the keys whose entries are kept a second time. */
+  constructor(committer: Committer, table: Table, system: Table, copied: readonly string[] = []) {
+    this.#copied = copied;
     this.#committer = committer;
     this.#table = table;
     this.#system = system;
@@ -89,6 +93,7 @@ export class LmdbMeta implements Meta {
     const stored = value === null ? null : encodeEntry(key, value, revision);
     if (stored === null) batch.del(this.#table, storedKey(key));
     else batch.put(this.#table, storedKey(key), stored);
+    if (isCopied(key, this.#copied)) this.#copy(batch, key, stored);
     this.#void(batch, key);
     batch.onDurable(() => {
       this.#revision = revision;
@@ -101,6 +106,11 @@ export class LmdbMeta implements Meta {
   close(): void {
     this.#closed ??= new TributaryError('STORAGE_CLOSED', 'the store is closed');
     this.#feed.close(this.#closed);
+  }
+
+  #copy(batch: Batch, key: string, stored: Uint8Array | null): void {
+    if (stored === null) batch.del(this.#system, copyKey(key));
+    else batch.put(this.#system, copyKey(key), stored);
   }
 
   #void(batch: Batch, key: string): void {

@@ -25,6 +25,8 @@ import {
 } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
 import { wentBack } from './lock-file.ts';
+import { copyKey } from './meta-copy.ts';
+import { decodeEntry } from './meta-entry.ts';
 import { birthKey, encodeBirth } from './shard-birth.ts';
 import { decodeShardRow } from './shard-row.ts';
 import { claimStore } from './store-owner.ts';
@@ -51,6 +53,8 @@ export interface LmdbOptions {
   readonly clockConfirmMs?: number;
   readonly lazyMs?: number;
   readonly commitMsMax?: number;
+  /** Starts of the keys of the map whose entries are kept a second time, on another page. */
+  readonly copied?: readonly string[];
   /** Told when the format is brought up to date, and when the file turns out to be a copy. */
   readonly log?: Log;
   /** Looks at rows of the map before anything is written; what it throws leaves the file as it is. */
@@ -62,8 +66,8 @@ const SWEEP_MS = 60_000;
 const AGE_KEY = 'age/running-ms';
 const AGE_NOTED_MS = 3_600_000;
 const FIRST_KEY = Buffer.of(0);
-/** Of a store of format 1, closed ones included: far more than it can have. */
-const SHARDS_MAX = 1_000_000;
+/** Far more than a store of format 1 can have. */
+const ROWS_MAX = 1_000_000;
 
 /**
  * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout, STORAGE_FAILED
@@ -111,11 +115,12 @@ async function openParts(
 ): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   const system = engine.table('system');
-  // Of a new store it is not made before the format is written.
-  const shards = engine.hasTable('shards') ? engine.table('shards') : null;
-  const owner = engine.alone(() => claim(system, shards, options, layout));
+  // Of a new store nothing else is made before the format is written.
+  const isOld = engine.hasTable('shards') && engine.hasTable('meta');
+  const old = isOld ? { shards: engine.table('shards'), meta: engine.table('meta') } : null;
+  const owner = engine.alone(() => claim(system, old, options, layout));
   engine.fence('system', owner);
-  const meta = new LmdbMeta(committer, engine.table('meta'), system);
+  const meta = new LmdbMeta(committer, engine.table('meta'), system, options.copied);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
   log.load(epochOf(system), options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
   checkCounts(engine, path, log.census(), layout);
@@ -154,21 +159,39 @@ function notedAge(entry: MetaEntry | null): number {
   return entry === null ? -Infinity : Number(Buffer.from(entry.value).toString());
 }
 
+interface OldTables {
+  readonly shards: Table;
+  readonly meta: Table;
+}
+
 /** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
-function claim(system: Table, shards: Table | null, { path, log }: LmdbOptions, layout: LmdbLayout): Buffer {
+function claim(system: Table, old: OldTables | null, options: LmdbOptions, layout: LmdbLayout): Buffer {
+  const { path, log } = options;
   const format = checkFormat(system, path, layout);
   const owner = claimStore(system, path);
   if (format?.version === FORMAT_VERSION) return owner;
   const backup = format === null ? null : backUpStore(path, format.version);
   void system.put(FORMAT_KEY, encodeFormat(layout));
   void system.put(...fileRow(path));
-  for (const { key, value } of shards?.range(FIRST_KEY, SHARDS_MAX) ?? []) {
-    const row = decodeShardRow(value);
-    void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));
-  }
+  if (old !== null) keepTwice(system, old, options.copied ?? []);
   if (backup !== null)
     log?.notice('store brought to a new format', { path, from: format?.version, to: FORMAT_VERSION, backup });
   return owner;
+}
+
+/** What format 1 had once. */
+function keepTwice(system: Table, { shards, meta }: OldTables, copied: readonly string[]): void {
+  for (const { key, value } of shards.range(FIRST_KEY, ROWS_MAX)) {
+    const row = decodeShardRow(value);
+    void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));
+  }
+  for (const prefix of copied) {
+    for (const { key, value } of meta.range(Buffer.from(prefix), ROWS_MAX)) {
+      const entry = decodeEntry(value);
+      if (!Buffer.from(key).toString().startsWith(prefix)) break;
+      void system.put(copyKey(entry.key), value);
+    }
+  }
 }
 
 /**

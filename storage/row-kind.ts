@@ -1,5 +1,6 @@
 // Which table a row is of, told from the row alone: for pages that no table leads to any more.
 import { decodeEntry, storedKey } from './meta-entry.ts';
+import { isCopyRow } from './meta-copy.ts';
 import { isBirth } from './shard-birth.ts';
 import { commitOf, decodeLane, noOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
@@ -18,7 +19,8 @@ const OWNER_PREFIX = 'owner/';
 /** Null: it is a row of no table. */
 export function kindOfRow(key: Buffer, value: Buffer): RowKind | null {
   const name = key.toString();
-  if (SYSTEM_KEYS.includes(name) || name.startsWith(OWNER_PREFIX) || isBirth(key)) return 'system';
+  if (SYSTEM_KEYS.includes(name) || name.startsWith(OWNER_PREFIX) || isBirth(key) || isCopyRow(key))
+    return 'system';
   if (isBlock(key, value)) return 'blocks';
   if (holds(() => storedKey(decodeEntry(value).key).length === key.length && isMeta(key, value)))
     return 'meta';

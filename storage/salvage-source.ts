@@ -2,7 +2,6 @@
 // leads to any more. It reads; what counts is decided by who writes the new store.
 import { readFreeList } from './free-list.ts';
 import type { FreeList } from './free-list.ts';
-import { decodeEntry } from './meta-entry.ts';
 import { ROOT_PAGES } from './page-file.ts';
 import type { PageFile, RootPage } from './page-file.ts';
 import { PAGE_HEADER_BYTES, runPagesOf } from './page-entries.ts';
@@ -42,7 +41,6 @@ const NOTES_MAX = 100;
 
 export class SalvageSource {
   readonly #file: PageFile;
-  readonly #oldMeta: readonly string[];
   readonly #trees: PageTrees;
   readonly #root: RootPage | null;
   /** Pages of a transaction that never finished do not count. */
@@ -56,10 +54,8 @@ export class SalvageSource {
   #hasTableDamage = false;
   #isMainDamaged = false;
 
-  /** `oldMeta`: starts of the keys of the map of which an old value is better than none. */
-  constructor(file: PageFile, oldMeta: readonly string[]) {
+  constructor(file: PageFile) {
     this.#file = file;
-    this.#oldMeta = oldMeta;
     this.#trees = new PageTrees(file, (text) => this.#damage(text));
     const { roots } = file;
     this.#root = roots[0] ?? null;
@@ -160,16 +156,10 @@ export class SalvageSource {
       const value = this.#trees.valueOf(entry);
       const kind = value === null ? null : kindOfRow(entry.key, value);
       if (value === null || kind === null) continue;
-      if (isFree && !this.#isWantedOld(kind, value)) continue;
+      if (isFree && !KINDS_WANTED_OLD.includes(kind)) continue;
       this.#trees.own(entry);
       yield { kind, key: Buffer.from(entry.key), value, transaction: page.transaction };
     }
-  }
-
-  #isWantedOld(kind: RowKind, value: Buffer): boolean {
-    if (kind !== 'meta') return KINDS_WANTED_OLD.includes(kind);
-    const { key } = decodeEntry(value);
-    return this.#oldMeta.some((prefix) => key.startsWith(prefix));
   }
 
   /** The pages of an old entry may hold something else by now: that is no damage. */

@@ -99,6 +99,10 @@ export class SalvageTarget {
     return [...this.#table(kind, 0).getRange({ start: FIRST_KEY })];
   }
 
+  has(kind: RowTable, key: Buffer): boolean {
+    return this.#table(kind, 0).doesExist(key);
+  }
+
   count(kind: RowTable): number {
     return this.#table(kind, 0).getKeysCount({ start: FIRST_KEY });
   }

@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { dirname } from 'node:path';
 import { nodeDigest } from '../runtime/digest.ts';
 import { TributaryError } from '../stream/errors.ts';
+import { copiedKey, isCopyRow } from './meta-copy.ts';
 import { decodeEntry } from './meta-entry.ts';
 import { PageFile } from './page-file.ts';
 import { ROW_TABLES } from './row-kind.ts';
@@ -58,11 +59,6 @@ export interface SalvageOptions {
   /** Of a store that does not say it any more. */
   readonly layout: LmdbLayout;
   readonly wallMs: number;
-  /**
-   * Starts of the keys of the map of which an old value is better than none; of all others it is not, because what was
-   * deleted would come back.
-   */
-  readonly oldMeta?: readonly string[];
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -72,7 +68,7 @@ export async function salvageStore(options: SalvageOptions): Promise<SalvageRepo
   const file = PageFile.open(damagedPath);
   try {
     checkRoom(damagedPath, targetPath);
-    const source = new SalvageSource(file, options.oldMeta ?? []);
+    const source = new SalvageSource(file);
     const salvage = new Salvage(source, options);
     return await salvage.run();
   } finally {
@@ -154,6 +150,7 @@ class Salvage {
     const newest = epochs.reduce((a, b) => (a > b ? a : b), stored);
     const epoch = epochAfter(newest, this.#options.wallMs);
     this.#bringBackRows();
+    this.#bringBackCopies();
     this.#target.put('system', ...epochRow(epoch));
     this.#target.put('system', FORMAT_KEY, Buffer.from(encodeFormat(this.#layout)));
     this.#target.put('system', ...fileRow(this.#options.targetPath));
@@ -177,6 +174,15 @@ class Salvage {
       if (known.has(no) || dropped.has(no) || !withBlocks.has(no)) continue;
       this.#oldRows.add(key.toString());
       this.#target.put('shards', key, value);
+    }
+    this.#target.flush();
+  }
+
+  /** Entries of the map that are kept a second time. */
+  #bringBackCopies(): void {
+    const copies = this.#target.rows('system').filter(({ key }) => isCopyRow(key));
+    for (const { key, value } of copies) {
+      if (!this.#target.has('meta', copiedKey(key))) this.#target.put('meta', copiedKey(key), value);
     }
     this.#target.flush();
   }

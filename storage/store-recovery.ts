@@ -20,8 +20,6 @@ export interface RecoveryOptions extends LmdbOptions {
   readonly log: Log;
   /** There was a store here before, though none may be found. */
   readonly isExpected: boolean;
-  /** As SalvageOptions has it. */
-  readonly oldMeta?: readonly string[];
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -45,17 +43,16 @@ export async function openStore(options: RecoveryOptions): Promise<Store> {
 
 /** Of a store that nobody has open. The damaged file is kept under another name. */
 export async function salvageInPlace(
-  options: Pick<RecoveryOptions, 'path' | 'layout' | 'clock' | 'log' | 'oldMeta' | 'onProgress'>,
+  options: Pick<RecoveryOptions, 'path' | 'layout' | 'clock' | 'log' | 'onProgress'>,
   from = options.path,
 ): Promise<SalvageReport & { readonly quarantinedFile: string }> {
-  const { path, layout = 'shared', clock, log, oldMeta = [], onProgress } = options;
+  const { path, layout = 'shared', clock, log, onProgress } = options;
   const targetPath = salvagingPath(path);
   const salvaged = await salvageInChild({
     damagedPath: from,
     targetPath,
     layout,
     wallMs: clock.wallMs(),
-    oldMeta,
     ...(onProgress === undefined ? {} : { onProgress }),
   });
   const quarantinedFile = swapStores(path, targetPath, clock.wallMs()) ?? from;

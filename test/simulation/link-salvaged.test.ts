@@ -150,29 +150,36 @@ describe(`a damaged store is salvaged (SEED=${seed})`, () => {
 });
 
 describe(`any page of a gateway's log may be lost (SEED=${seed})`, () => {
-  it('and every record that is left is at the server once', { timeout: 300_000 }, async () => {
-    const random = randomOf(seed);
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const { server, gateway, relay, delivered, close } = await openWorld(newFolder());
-      const before = await send(gateway, 'before', 12);
-      await delivered();
-      relay.cut();
-      const waiting = await send(gateway, 'waiting', 12);
-      await gateway.stop();
-      const file = readFileSync(gateway.storeFile);
-      const page = 2 + Math.floor(random() * (file.length / PAGE_BYTES - 2));
-      file.fill(0, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
-      writeFileSync(gateway.storeFile, file);
-      await gateway.start(relay.url);
-      relay.mend();
-      const after = await send(gateway, 'after', 3);
-      await delivered();
-      const there = await server.readAll(STREAM);
-      const say = `page ${page} in round ${round}`;
-      expect(new Set(there).size, say).toBe(there.length);
-      expect(missingOf([...before, ...after], there), say).toEqual([]);
-      expect(missingOf(waiting, there).length, say).toBeLessThanOrEqual(Math.max(gateway.lostRecords, 3));
-      await close();
-    }
-  });
+  it(
+    'and every record that is left is at the server once',
+    { timeout: 30_000 + ROUNDS * 10_000 },
+    async () => {
+      const random = randomOf(seed);
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const { server, gateway, relay, delivered, close } = await openWorld(newFolder());
+        const before = await send(gateway, 'before', 12);
+        await delivered();
+        relay.cut();
+        const waiting = await send(gateway, 'waiting', 12);
+        await gateway.stop();
+        const file = readFileSync(gateway.storeFile);
+        const page = 2 + Math.floor(random() * (file.length / PAGE_BYTES - 2));
+        const bytes = file.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+        const blocksOnIt = new Set(bytes.toString('latin1').match(/waiting \d+ /g)).size;
+        bytes.fill(0);
+        writeFileSync(gateway.storeFile, file);
+        await gateway.start(relay.url);
+        relay.mend();
+        const after = await send(gateway, 'after', 3);
+        await delivered();
+        const there = await server.readAll(STREAM);
+        const say = `page ${page} in round ${round}`;
+        expect(new Set(there).size, say).toBe(there.length);
+        expect(missingOf([...before, ...after], there), say).toEqual([]);
+        // Of a block with pages of its own this may be one in the middle.
+        expect(missingOf(waiting, there).length, say).toBeLessThanOrEqual(3 * Math.max(1, blocksOnIt));
+        await close();
+      }
+    },
+  );
 });

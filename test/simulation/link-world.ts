@@ -3,9 +3,9 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Relay } from '../../cli/demo/relay.ts';
-import { IDENTITY_KEY, IdentityStore } from '../../gateway/identity-store.ts';
+import { KEPT_TWICE } from '../../gateway/gateway.ts';
+import { IdentityStore } from '../../gateway/identity-store.ts';
 import { resetIdentity } from '../../gateway/identity-reset.ts';
-import { LANE_PREFIXES } from '../../gateway/lane-row.ts';
 import { LocalLog } from '../../gateway/local-log.ts';
 import { openVault } from '../../gateway/vault.ts';
 import { ServerLink } from '../../gateway/server-link.ts';
@@ -203,7 +203,7 @@ export class GatewaySide {
       log: quiet,
       isExpected: false,
       admit: vault.admit,
-      oldMeta: [...LANE_PREFIXES, IDENTITY_KEY],
+      copied: KEPT_TWICE,
     });
     const sealer = await vault.attach(disk.meta);
     const store = sealStore(disk, vault.keyring, nodeDigest);
