@@ -29,6 +29,7 @@ import type { LmdbMeta } from './lmdb-meta.ts';
 import { RunningClock } from './running-clock.ts';
 import { positionAt } from './shard-epochs.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, nameOf, noKey, shardKey } from './shard-keys.ts';
+import { birthKey } from './shard-birth.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
 import type { LogCensus, LogTables, Shard } from './shard-registry.ts';
@@ -154,6 +155,7 @@ export class LmdbShardLog implements ShardLog {
       const shard = this.#shards.find(ref);
       if (shard === undefined || shard.isDropped) return null;
       batch.del(this.#tables.shards, shardKey(ref));
+      batch.del(this.#tables.births, birthKey(shard.decided.no));
       // Its blocks go later; until then its number must not be given again.
       batch.put(this.#tables.dropped, noKey(shard.decided.no), Buffer.of(1));
       shard.isDropped = true;

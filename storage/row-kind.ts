@@ -1,11 +1,11 @@
 // Which table a row is of, told from the row alone: for pages that no table leads to any more.
 import { decodeEntry, storedKey } from './meta-entry.ts';
-import { isCopyRow } from './meta-copy.ts';
-import { isBirth } from './shard-birth.ts';
+import { copiedKey, isCopyRow } from './meta-copy.ts';
+import { decodeBirth, isBirth } from './shard-birth.ts';
 import { commitOf, decodeLane, noOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
 import { homeOf, readEnvelope, storedLengthOf } from './stored-block.ts';
-import { FORMAT_KEY } from './store-format.ts';
+import { FORMAT_KEY, decodeFormat } from './store-format.ts';
 
 export const ROW_TABLES = ['system', 'shards', 'lanes', 'dropped', 'meta'] as const;
 export type RowTable = (typeof ROW_TABLES)[number];
@@ -13,20 +13,31 @@ export type RowKind = RowTable | 'blocks';
 
 const BLOCK_KEY_BYTES = 12;
 const NO_BYTES = 4;
-const SYSTEM_KEYS: readonly string[] = [FORMAT_KEY.toString(), 'revision', 'epoch', 'file'];
+const SYSTEM_ROWS: Readonly<Record<string, (value: Buffer) => boolean>> = {
+  [FORMAT_KEY.toString()]: (value) => decodeFormat(value).version > 0,
+  revision: (value) => value.length === 8,
+  epoch: (value) => /^\d{1,20}$/.test(value.toString()),
+  file: () => true,
+};
 const OWNER_PREFIX = 'owner/';
 
 /** Null: it is a row of no table. */
 export function kindOfRow(key: Buffer, value: Buffer): RowKind | null {
   const name = key.toString();
-  if (SYSTEM_KEYS.includes(name) || name.startsWith(OWNER_PREFIX) || isBirth(key) || isCopyRow(key))
-    return 'system';
+  const isSystem = name in SYSTEM_ROWS || name.startsWith(OWNER_PREFIX) || isBirth(key) || isCopyRow(key);
+  if (isSystem) return holds(() => isSystemRow(key, value)) ? 'system' : null;
   if (isBlock(key, value)) return 'blocks';
   if (holds(() => storedKey(decodeEntry(value).key).length === key.length && isMeta(key, value)))
     return 'meta';
   if (key.includes(0) && holds(() => decodeShardRow(value).no > 0)) return 'shards';
   if (key.length === NO_BYTES) return value.length === 1 ? 'dropped' : null;
   return key.length > NO_BYTES && holds(() => decodeLane(value).last > 0n) ? 'lanes' : null;
+}
+
+function isSystemRow(key: Buffer, value: Buffer): boolean {
+  if (isBirth(key)) return decodeShardRow(decodeBirth(value).value).no > 0;
+  if (isCopyRow(key)) return isMeta(copiedKey(key), value);
+  return SYSTEM_ROWS[key.toString()]?.(value) ?? true;
 }
 
 function isBlock(key: Buffer, value: Buffer): boolean {

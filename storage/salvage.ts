@@ -1,37 +1,19 @@
 // Makes a sound store of what a damaged one still holds. What is kept keeps its positions and ordinals; where something is
 // missing, a mark stands for it; and nothing that may have been given out is given again.
 import { statSync, statfsSync } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
 import { dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { nodeDigest } from '../runtime/digest.ts';
 import { TributaryError } from '../stream/errors.ts';
-import { copiedKey, isCopyRow } from './meta-copy.ts';
-import { decodeEntry } from './meta-entry.ts';
 import { PageFile } from './page-file.ts';
 import { ROW_TABLES } from './row-kind.ts';
-import { laneAfter } from './salvage-lanes.ts';
+import { ShardRepair } from './salvage-repair.ts';
+import { SalvagedRows } from './salvage-rows.ts';
+import { isWholeBlock } from './salvage-shard.ts';
 import { SalvageSource } from './salvage-source.ts';
-import { isWholeBlock, marksOf } from './salvage-shard.ts';
 import { SALVAGE_ROOM_BYTES, SalvageTarget } from './salvage-target.ts';
-import { ShardWalk } from './salvage-walk.ts';
-import type { SalvagedShard } from './salvage-walk.ts';
-import { birthKey, decodeBirth, encodeBirth, isBirth } from './shard-birth.ts';
-import { blockKey, decodeLane, encodeLane, laneKey, laneOf, noOf } from './shard-keys.ts';
-import { decodeShardRow, encodeShardRow } from './shard-row.ts';
-import type { ShardRow } from './shard-row.ts';
-import {
-  FORMAT_KEY,
-  FORMAT_VERSION,
-  decodeFormat,
-  encodeFormat,
-  epochAfter,
-  epochRow,
-  fileRow,
-  laterText,
-} from './store-format.ts';
+import { FORMAT_KEY, FORMAT_VERSION, decodeFormat, laterText } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
-import { readEnvelope, shardTag, unwrapBlock, wrapBlock, wrapLost } from './stored-block.ts';
-import { laneHash } from './stored-block.ts';
 import type { StreamCount } from './verify-report.ts';
 
 const PROGRESS_BYTES = 8 * 1024 * 1024;
@@ -81,28 +63,26 @@ class Salvage {
   readonly #options: SalvageOptions;
   readonly #target: SalvageTarget;
   readonly #layout: LmdbLayout;
-  readonly #oldRows = new Set<string>();
-  readonly #streams = new Map<string, { records: number; lostRecords: number }>();
-  readonly #notes: string[] = [];
-  #bytes = 0;
+  readonly #rows: SalvagedRows;
   #damagedBlocks = 0;
-  /** The newest of the map's entries. */
-  #revision = 0n;
 
   constructor(source: SalvageSource, options: SalvageOptions) {
     this.#source = source;
     this.#options = options;
     this.#layout = source.layout ?? options.layout;
     this.#target = new SalvageTarget(options.targetPath, this.#layout);
+    this.#rows = new SalvagedRows(this.#target);
   }
 
   async run(): Promise<SalvageReport> {
+    const { targetPath, wallMs } = this.#options;
     await this.#collect();
-    const epoch = this.#writeSystem();
-    this.#repairShards(epoch);
+    const epoch = this.#rows.write(targetPath, this.#layout, wallMs);
+    const repair = new ShardRepair(this.#target, epoch);
+    repair.repair(this.#rows.shards());
     const lostRows = this.#lostRows();
     await this.#target.finish();
-    return this.#report(lostRows);
+    return this.#report(repair, lostRows);
   }
 
   async #collect(): Promise<void> {
@@ -122,200 +102,10 @@ class Salvage {
         this.#damagedBlocks += 1;
         continue;
       }
-      if (row.kind === 'meta') this.#noteRevision(row.value);
-      if (this.#target.offer(row)) this.#noteAge(row.kind, row.key, row.isOld);
+      this.#rows.offer(row);
     }
     this.#target.flush();
     this.#options.onProgress?.(total, total);
-  }
-
-  #noteRevision(value: Buffer): void {
-    const { revision } = decodeEntry(value);
-    if (revision > this.#revision) this.#revision = revision;
-  }
-
-  #noteAge(kind: string, key: Buffer, isOld: boolean): void {
-    if (kind !== 'shards') return;
-    if (isOld) this.#oldRows.add(key.toString());
-    else this.#oldRows.delete(key.toString());
-  }
-
-  /** The epoch of the new store, later than any it has been in. */
-  #writeSystem(): bigint {
-    const rows = new Map(this.#target.rows('system').map(({ key, value }) => [key.toString(), value]));
-    for (const name of rows.keys())
-      if (name.startsWith('owner/')) this.#target.put('system', Buffer.from(name), null);
-    const epochs = this.#shards().flatMap(({ row }) => row.epochs.map(({ epoch }) => epoch));
-    const stored = BigInt(rows.get('epoch')?.toString() ?? '1');
-    const newest = epochs.reduce((a, b) => (a > b ? a : b), stored);
-    const epoch = epochAfter(newest, this.#options.wallMs);
-    this.#bringBackRows();
-    this.#bringBackCopies();
-    this.#target.put('system', ...epochRow(epoch));
-    this.#target.put('system', FORMAT_KEY, Buffer.from(encodeFormat(this.#layout)));
-    this.#target.put('system', ...fileRow(this.#options.targetPath));
-    const stamped = rows.get('revision')?.readBigUInt64BE() ?? 0n;
-    const revision = stamped > this.#revision ? stamped : this.#revision;
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64BE(revision);
-    this.#target.put('system', Buffer.from('revision'), bytes);
-    this.#target.flush();
-    return epoch;
-  }
-
-  /** Rows of shards that are nowhere else any more, as they were when the shards were made. */
-  #bringBackRows(): void {
-    const known = new Set(this.#shards().map(({ row }) => row.no));
-    const dropped = new Set(this.#target.rows('dropped').map(({ key }) => noOf(key)));
-    const withBlocks = new Set(this.#target.shardNumbers());
-    for (const birth of this.#target.rows('system').filter(({ key }) => isBirth(key))) {
-      const { key, value } = decodeBirth(birth.value);
-      const { no } = decodeShardRow(value);
-      if (known.has(no) || dropped.has(no) || !withBlocks.has(no)) continue;
-      this.#oldRows.add(key.toString());
-      this.#target.put('shards', key, value);
-    }
-    this.#target.flush();
-  }
-
-  /** Entries of the map that are kept a second time. */
-  #bringBackCopies(): void {
-    const copies = this.#target.rows('system').filter(({ key }) => isCopyRow(key));
-    for (const { key, value } of copies) {
-      if (!this.#target.has('meta', copiedKey(key))) this.#target.put('meta', copiedKey(key), value);
-    }
-    this.#target.flush();
-  }
-
-  #shards(): { key: Buffer; row: ShardRow }[] {
-    const dropped = new Set(this.#target.rows('dropped').map(({ key }) => noOf(key)));
-    return this.#target
-      .rows('shards')
-      .map(({ key, value }) => ({ key, row: decodeShardRow(value) }))
-      .filter(({ row }) => !dropped.has(row.no));
-  }
-
-  #repairShards(epoch: bigint): void {
-    const shards = this.#shards();
-    const byNo = new Map(shards.map((shard) => [shard.row.no, shard]));
-    for (const no of this.#target.shardNumbers()) if (!byNo.has(no)) this.#dropBlocks(no);
-    for (const { key } of this.#target.rows('dropped')) this.#target.put('dropped', key, null);
-    for (const { key, value } of this.#target.rows('shards'))
-      if (!byNo.has(decodeShardRow(value).no)) this.#target.put('shards', key, null);
-    const lanes = this.#lanesByShard();
-    for (const { key, row } of byNo.values()) {
-      const salvaged = this.#repairShard(key, row, epoch);
-      this.#repairLanes(key, salvaged, lanes, byNo);
-    }
-    for (const [no, names] of lanes)
-      if (!byNo.has(no)) for (const lane of names.keys()) this.#target.put('lanes', laneKey(no, lane), null);
-    this.#target.flush();
-  }
-
-  #repairShard(key: Buffer, row: ShardRow, epoch: bigint): SalvagedShard {
-    this.#target.flush();
-    const isOld = this.#oldRows.has(key.toString());
-    const walk = new ShardWalk(row, shardTag(key.toString()), isOld);
-    for (const block of this.#target.blocks(row.no)) walk.pass(block.key, block.value);
-    const salvaged = walk.end(epoch);
-    for (const refused of salvaged.refused) this.#target.put('blocks', refused, null);
-    this.#writeMarks(key, salvaged);
-    for (const mended of salvaged.mended) this.#mend(key, mended);
-    this.#target.put('shards', key, Buffer.from(encodeShardRow(salvaged.row)));
-    this.#target.put('system', birthKey(row.no), Buffer.from(encodeBirth(key, salvaged.row)));
-    this.#target.flush();
-    this.#count(key, salvaged);
-    return salvaged;
-  }
-
-  #writeMarks(key: Buffer, { row, holes }: SalvagedShard): void {
-    const tag = shardTag(key.toString());
-    for (const hole of holes) {
-      for (const { commit, records, bytes, ...mark } of marksOf(hole, row)) {
-        const home = { shardNo: row.no, shardTag: tag, commit, laneHash: laneHash(undefined) };
-        const stored = wrapLost({ ...mark, recordCount: records }, home, bytes);
-        this.#target.put('blocks', blockKey(row.no, commit), Buffer.from(stored));
-      }
-    }
-  }
-
-  #mend(shard: Buffer, key: Buffer): void {
-    const no = noOf(key);
-    const stored = this.#target.block(no, key.readBigUInt64BE(4));
-    if (stored === undefined) return;
-    const home = {
-      shardNo: no,
-      shardTag: shardTag(shard.toString()),
-      commit: key.readBigUInt64BE(4),
-      laneHash: laneHash(undefined),
-    };
-    this.#target.put(
-      'blocks',
-      key,
-      Buffer.from(wrapBlock(readEnvelope(stored), home, unwrapBlock(stored).block)),
-    );
-  }
-
-  #lanesByShard(): Map<number, Map<string, Buffer>> {
-    const lanes = new Map<number, Map<string, Buffer>>();
-    for (const { key, value } of this.#target.rows('lanes')) {
-      const names = lanes.get(noOf(key)) ?? new Map<string, Buffer>();
-      names.set(laneOf(key), value);
-      lanes.set(noOf(key), names);
-    }
-    return lanes;
-  }
-
-  #repairLanes(
-    key: Buffer,
-    { row, lanes: ends }: SalvagedShard,
-    lanes: ReadonlyMap<number, ReadonlyMap<string, Buffer>>,
-    shards: ReadonlyMap<number, { readonly key: Buffer; readonly row: ShardRow }>,
-  ): void {
-    const isKept = (commit: bigint): boolean => {
-      const stored = this.#target.block(row.no, commit);
-      return stored !== undefined && !readEnvelope(stored).isLost;
-    };
-    const parents = [...shards.values()].filter(
-      (other) => other.row.no !== row.no && other.row.closed && streamOf(other.key) === streamOf(key),
-    );
-    for (const [lane, value] of lanes.get(row.no) ?? []) {
-      const state = decodeLane(value);
-      const after = laneAfter(lane, state, row, ends, isKept);
-      if (after === state) continue;
-      // What the shard began with came from a parent, which still says it.
-      const earlier = parents
-        .flatMap((parent) => lanes.get(parent.row.no)?.get(lane) ?? [])
-        .map((stored) => decodeLane(stored))
-        .filter(({ last }) => last < state.last)
-        .toSorted((a, b) => Number(b.last - a.last))[0];
-      const kept = after ?? earlier ?? null;
-      this.#target.put('lanes', laneKey(row.no, lane), kept === null ? null : Buffer.from(encodeLane(kept)));
-      this.#note(
-        `lane ${lane} goes back from ordinal ${state.last} to ${kept?.last ?? 0n}: what came behind it is asked for again`,
-      );
-    }
-  }
-
-  #dropBlocks(no: number): void {
-    const keys = [...this.#target.blocks(no)].map(({ key }) => key);
-    for (const key of keys) this.#target.put('blocks', key, null);
-    this.#note(
-      `${keys.length} blocks of shard number ${no} are given up: the row that says which shard it is is missing`,
-    );
-  }
-
-  #count(key: Buffer, { row, records, bytes, lostRecords, isStartUnknown }: SalvagedShard): void {
-    const before = this.#streams.get(row.streamName) ?? { records: 0, lostRecords: 0 };
-    this.#streams.set(row.streamName, {
-      records: before.records + records,
-      lostRecords: before.lostRecords + lostRecords,
-    });
-    this.#bytes += bytes;
-    const shard = key.toString().replace('\0', '/');
-    if (this.#oldRows.has(key.toString()))
-      this.#note(`the row of shard ${shard} is an old one: what was trimmed since may be back`);
-    if (isStartUnknown) this.#note(`the oldest records of shard ${shard} are missing; nobody knows how many`);
   }
 
   #lostRows(): number {
@@ -328,23 +118,19 @@ class Salvage {
     return counts.reduce((sum, kind) => sum + Math.max(0, booked(kind) - this.#target.count(kind)), 0);
   }
 
-  #note(text: string): void {
-    this.#notes.push(text);
-  }
-
-  #report(lostRows: number): SalvageReport {
-    const streams = [...this.#streams];
+  #report({ streams, bytes, notes }: ShardRepair, lostRows: number): SalvageReport {
     const blocks = this.#damagedBlocks === 0 ? [] : [`${this.#damagedBlocks} blocks were found damaged`];
+    const counts = [...streams.values()];
     return {
       schema: SALVAGE_SCHEMA,
       damagedFile: this.#options.damagedPath,
       salvagedFile: this.#options.targetPath,
-      records: streams.reduce((sum, [, { records }]) => sum + records, 0),
-      bytes: this.#bytes,
-      lostRecords: streams.reduce((sum, [, { lostRecords }]) => sum + lostRecords, 0),
+      records: counts.reduce((sum, { records }) => sum + records, 0),
+      bytes,
+      lostRecords: counts.reduce((sum, { lostRecords }) => sum + lostRecords, 0),
       streams: Object.fromEntries(streams),
       lostRows,
-      notes: [...this.#source.notes, ...blocks, ...this.#notes],
+      notes: [...this.#source.notes, ...blocks, ...notes],
     };
   }
 }
@@ -365,8 +151,4 @@ function checkRoom(damagedPath: string, targetPath: string): void {
     'STORAGE_FULL',
     `the disk of ${dirname(targetPath)} has no room for a second file beside the damaged one: nothing was changed, make ${Math.ceil(needed / MIB)} MiB free, or salvage to another disk: tributary log salvage ${damagedPath} --to FILE`,
   );
-}
-
-function streamOf(key: Buffer): string {
-  return key.toString().split('\0', 1)[0] ?? '';
 }

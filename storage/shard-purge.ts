@@ -3,7 +3,6 @@
 import { isTributaryError } from '../stream/errors.ts';
 import type { Batch } from './batch.ts';
 import type { Committer } from './committer.ts';
-import { birthKey } from './shard-birth.ts';
 import { blockKey, noKey, noOf } from './shard-keys.ts';
 import type { LogTables, Shard, ShardRegistry } from './shard-registry.ts';
 import { segmentsFrom } from './time-segments.ts';
@@ -88,10 +87,7 @@ export class ShardPurge {
           .filter((key) => noOf(key) === no);
         for (const [index, key] of lanes.entries()) batch.del(this.#tables.lanes, key, index > 0);
         const isEmpty = this.#deleteBlocks(batch, no) && lanes.length < BLOCKS_PER_COMMIT_MAX;
-        if (isEmpty) {
-          batch.del(this.#tables.dropped, noKey(no));
-          batch.del(this.#tables.births, birthKey(no));
-        }
+        if (isEmpty) batch.del(this.#tables.dropped, noKey(no));
         return isEmpty;
       });
     }

@@ -183,3 +183,33 @@ describe(`any page of a gateway's log may be lost (SEED=${seed})`, () => {
     },
   );
 });
+
+describe(`any page of a server's store may be lost (SEED=${seed})`, () => {
+  it('and what is left is read once, and goes on', { timeout: 30_000 + ROUNDS * 10_000 }, async () => {
+    const random = randomOf(seed + 1);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { server, gateway, delivered, close } = await openWorld(newFolder());
+      const before: string[] = [];
+      for (let part = 0; part < 12; part += 1) {
+        before.push(...(await send(gateway, `before ${part}`, 1)));
+        await delivered();
+      }
+      await server.stop();
+      const file = readFileSync(server.storeFile);
+      const page = 2 + Math.floor(random() * (file.length / PAGE_BYTES - 2));
+      const bytes = file.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+      const blocksOnIt = new Set(bytes.toString('latin1').match(/before \d+ /g)).size;
+      bytes.fill(0);
+      writeFileSync(server.storeFile, file);
+      await server.start();
+      const after = await send(gateway, 'after', 3);
+      await delivered();
+      const there = await server.readAll(STREAM);
+      const say = `page ${page} in round ${round}`;
+      expect(new Set(there).size, say).toBe(there.length);
+      expect(missingOf(after, there), say).toEqual([]);
+      expect(missingOf(before, there).length, say).toBeLessThanOrEqual(3 * Math.max(1, blocksOnIt));
+      await close();
+    }
+  });
+});
