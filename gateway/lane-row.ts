@@ -22,7 +22,8 @@ export const RUNS_PREFIX = 'runs/';
 export const INCARNATION_PREFIX = 'incarnation/';
 export const CURSOR_PREFIX = 'cursor/';
 export const EVICTED_PREFIX = 'evicted/';
-export const LANE_PREFIXES = [LANE_PREFIX, RUNS_PREFIX, INCARNATION_PREFIX, CURSOR_PREFIX, EVICTED_PREFIX];
+/** What nothing else can tell. A lost cursor costs a question to the server; written twice it would cost the card a page. */
+export const LANE_PREFIXES = [LANE_PREFIX, RUNS_PREFIX, INCARNATION_PREFIX];
 
 /** Unique in this gateway: stream names have no slash. */
 export function laneKeyOf({ stream, class: recordClass, forward }: LaneName): string {

@@ -202,6 +202,7 @@ export class GatewaySide {
       onDamage: 'salvage',
       log: quiet,
       isExpected: false,
+      capBytes: this.#capBytes,
       admit: vault.admit,
       copied: KEPT_TWICE,
     });
@@ -212,8 +213,9 @@ export class GatewaySide {
       clockSync: () => 'unknown',
       pendingBytesMax: PENDING_BYTES_MAX,
       compression: this.#compression,
+      makeRoom: (error) => local.makeRoom(error),
     });
-    const local = await LocalLog.open(
+    const local: LocalLog = await LocalLog.open(
       { store, records, run: identity.run, clock: systemClock, digest: nodeDigest, log: quiet },
       {
         capBytes: this.#capBytes,
