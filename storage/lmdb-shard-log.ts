@@ -29,7 +29,7 @@ import type { LmdbMeta } from './lmdb-meta.ts';
 import { RunningClock } from './running-clock.ts';
 import { positionAt } from './shard-epochs.ts';
 import { blockKey, decodeLane, encodeLane, laneKey, nameOf, noKey, shardKey } from './shard-keys.ts';
-import { birthKey } from './shard-birth.ts';
+import { LANE_BIRTH, birthKey, laneBirthKey } from './shard-birth.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
 import type { LogCensus, LogTables, Shard } from './shard-registry.ts';
@@ -130,8 +130,7 @@ export class LmdbShardLog implements ShardLog {
       const shard = this.#shards.hold(ref, this.#newRow(ref, options));
       this.#shards.writeRow(batch, shard);
       this.#shards.writeBirth(batch, shard);
-      for (const lane of options.lanes ?? [])
-        batch.put(this.#tables.lanes, laneKey(shard.decided.no, lane.lane), encodeLane(lane));
+      for (const lane of options.lanes ?? []) this.#writeLane(batch, shard.decided.no, lane);
       batch.onDurable(() => {
         shard.isVisible = true;
       });
@@ -300,11 +299,7 @@ export class LmdbShardLog implements ShardLog {
     batch.append(shard.blocks.table, blockKey(row.no, row.next), stored);
     if (input.lane !== undefined) {
       const position = positionAt(row.epochs, row.next, input.recordCount - 1);
-      batch.put(
-        this.#tables.lanes,
-        laneKey(row.no, input.lane.lane),
-        encodeLane({ ...input.lane, position }),
-      );
+      this.#writeLane(batch, row.no, { ...input.lane, position });
     }
     for (const change of input.with ?? []) this.#meta.change(batch, change);
     // The last that may throw: behind it the shard changes.
@@ -323,6 +318,13 @@ export class LmdbShardLog implements ShardLog {
     if (segment !== null) this.#shards.writeRow(batch, shard);
     if (horizon > row.oldest) this.#purge.dropHead(batch, shard, horizon);
     return { first: positionAt(row.epochs, row.next, 0), arrivalMs, duplicate: false };
+  }
+
+  #writeLane(batch: Batch, no: number, lane: LaneRow): void {
+    const key = laneKey(no, lane.lane);
+    if (batch.get(this.#tables.lanes, key) === undefined)
+      batch.put(this.#tables.births, laneBirthKey(key), LANE_BIRTH);
+    batch.put(this.#tables.lanes, key, encodeLane(lane));
   }
 
   /** Where the lane ends when it has all of the offer, null when the offer is the next one. */

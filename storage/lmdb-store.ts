@@ -27,7 +27,7 @@ import type { LmdbLayout } from './store-format.ts';
 import { wentBack } from './lock-file.ts';
 import { copyKey } from './meta-copy.ts';
 import { decodeEntry } from './meta-entry.ts';
-import { birthKey, encodeBirth } from './shard-birth.ts';
+import { LANE_BIRTH, birthKey, encodeBirth, laneBirthKey } from './shard-birth.ts';
 import { decodeShardRow } from './shard-row.ts';
 import { claimStore } from './store-owner.ts';
 import { probeStore, rememberClosed } from './store-probe.ts';
@@ -115,9 +115,8 @@ async function openParts(
 ): Promise<Store> {
   const { path, clock, layout = 'shared' } = options;
   const system = engine.table('system');
-  // Of a new store nothing else is made before the format is written.
-  const isOld = engine.hasTable('shards') && engine.hasTable('meta');
-  const old = isOld ? { shards: engine.table('shards'), meta: engine.table('meta') } : null;
+  // A table is opened before the transaction that reads it.
+  const old = oldTables(engine);
   const owner = engine.alone(() => claim(system, old, options, layout));
   engine.fence('system', owner);
   const meta = new LmdbMeta(committer, engine.table('meta'), system, options.copied);
@@ -161,7 +160,15 @@ function notedAge(entry: MetaEntry | null): number {
 
 interface OldTables {
   readonly shards: Table;
+  readonly lanes: Table;
   readonly meta: Table;
+}
+
+/** Of a new store there are none: nothing else is made before the format is written. */
+function oldTables(engine: LmdbEngine): OldTables | null {
+  const isOld = ['shards', 'lanes', 'meta'].every((name) => engine.hasTable(name));
+  if (!isOld) return null;
+  return { shards: engine.table('shards'), lanes: engine.table('lanes'), meta: engine.table('meta') };
 }
 
 /** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
@@ -180,7 +187,8 @@ function claim(system: Table, old: OldTables | null, options: LmdbOptions, layou
 }
 
 /** What format 1 had once. */
-function keepTwice(system: Table, { shards, meta }: OldTables, copied: readonly string[]): void {
+function keepTwice(system: Table, { shards, lanes, meta }: OldTables, copied: readonly string[]): void {
+  for (const key of lanes.keys(FIRST_KEY, ROWS_MAX)) void system.put(laneBirthKey(key), LANE_BIRTH);
   for (const { key, value } of shards.range(FIRST_KEY, ROWS_MAX)) {
     const row = decodeShardRow(value);
     void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));

@@ -1,7 +1,7 @@
 // Which table a row is of, told from the row alone: for pages that no table leads to any more.
 import { decodeEntry, storedKey } from './meta-entry.ts';
 import { copiedKey, isCopyRow } from './meta-copy.ts';
-import { decodeBirth, isBirth } from './shard-birth.ts';
+import { bornLaneKey, decodeBirth, isBirth } from './shard-birth.ts';
 import { commitOf, decodeLane, noOf } from './shard-keys.ts';
 import { decodeShardRow } from './shard-row.ts';
 import { homeOf, readEnvelope, storedLengthOf } from './stored-block.ts';
@@ -24,7 +24,12 @@ const OWNER_PREFIX = 'owner/';
 /** Null: it is a row of no table. */
 export function kindOfRow(key: Buffer, value: Buffer): RowKind | null {
   const name = key.toString();
-  const isSystem = name in SYSTEM_ROWS || name.startsWith(OWNER_PREFIX) || isBirth(key) || isCopyRow(key);
+  const isSystem =
+    name in SYSTEM_ROWS ||
+    name.startsWith(OWNER_PREFIX) ||
+    isBirth(key) ||
+    isCopyRow(key) ||
+    bornLaneKey(key) !== null;
   if (isSystem) return holds(() => isSystemRow(key, value)) ? 'system' : null;
   if (isBlock(key, value)) return 'blocks';
   if (holds(() => storedKey(decodeEntry(value).key).length === key.length && isMeta(key, value)))

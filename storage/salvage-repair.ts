@@ -1,14 +1,19 @@
 // Makes shards of the blocks that were found again: marks where some are missing, lanes that end where their blocks do.
+import { EMPTY_TAG, encodeLaneTag } from '../stream/lane-tag.ts';
+import { START_POSITION } from '../stream/position.ts';
 import { laneAfter } from './salvage-lanes.ts';
 import type { ShardFound } from './salvage-rows.ts';
 import { marksOf } from './salvage-shard.ts';
 import type { SalvageTarget } from './salvage-target.ts';
 import { ShardWalk } from './salvage-walk.ts';
 import type { SalvagedShard } from './salvage-walk.ts';
-import { birthKey, encodeBirth } from './shard-birth.ts';
+import { birthKey, bornLaneKey, encodeBirth } from './shard-birth.ts';
 import { blockKey, commitOf, decodeLane, encodeLane, laneKey, laneOf, noOf } from './shard-keys.ts';
 import { decodeShardRow, encodeShardRow } from './shard-row.ts';
 import { laneHash, readEnvelope, shardTag, unwrapBlock, wrapBlock, wrapLost } from './stored-block.ts';
+
+/** Of a lane whose row is missing: its blocks say the rest. */
+const UNKNOWN_LANE = { last: 0n, position: START_POSITION, tag: encodeLaneTag(EMPTY_TAG) };
 
 export class ShardRepair {
   readonly #target: SalvageTarget;
@@ -76,7 +81,11 @@ export class ShardRepair {
 
   #lanesByShard(): Map<number, Map<string, Buffer>> {
     const lanes = new Map<number, Map<string, Buffer>>();
-    for (const { key, value } of this.#target.rows('lanes')) {
+    const born = this.#target.rows('system').flatMap(({ key }) => bornLaneKey(key) ?? []);
+    const unknown = born
+      .filter((key) => !this.#target.has('lanes', key))
+      .map((key) => ({ key, value: Buffer.from(encodeLane(UNKNOWN_LANE)) }));
+    for (const { key, value } of [...this.#target.rows('lanes'), ...unknown]) {
       const names = lanes.get(noOf(key)) ?? new Map<string, Buffer>();
       names.set(laneOf(key), value);
       lanes.set(noOf(key), names);
@@ -110,7 +119,7 @@ export class ShardRepair {
       const kept = after ?? earlier ?? null;
       this.#target.put('lanes', laneKey(row.no, lane), kept === null ? null : Buffer.from(encodeLane(kept)));
       this.notes.push(
-        `lane ${lane} goes back from ordinal ${state.last} to ${kept?.last ?? 0n}: what came behind it is asked for again`,
+        `lane ${lane} ends at ordinal ${kept?.last ?? 0n} now, its row said ${state.last}: what came behind it is asked for again`,
       );
     }
   }

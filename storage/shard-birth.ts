@@ -4,6 +4,7 @@ import { encodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
 
 const PREFIX = 'shard/';
+const LANE_PREFIX = Buffer.from('lane-of/');
 const KEY_LENGTH_BYTES = 2;
 
 export function birthKey(no: number): Buffer {
@@ -26,3 +27,16 @@ export function decodeBirth(value: Uint8Array): { readonly key: Buffer; readonly
   const end = KEY_LENGTH_BYTES + bytes.readUInt16BE(0);
   return { key: bytes.subarray(KEY_LENGTH_BYTES, end), value: bytes.subarray(end) };
 }
+
+/** That a lane was begun: its blocks say how far it is, but not its name. `key`: of the lane's row. */
+export function laneBirthKey(key: Uint8Array): Buffer {
+  return Buffer.concat([LANE_PREFIX, key]);
+}
+
+/** The key of the lane's row; null for any other row. */
+export function bornLaneKey(key: Buffer): Buffer | null {
+  const isLane = key.subarray(0, LANE_PREFIX.length).equals(LANE_PREFIX);
+  return isLane ? key.subarray(LANE_PREFIX.length) : null;
+}
+
+export const LANE_BIRTH = Buffer.of(1);

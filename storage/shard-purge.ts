@@ -3,6 +3,7 @@
 import { isTributaryError } from '../stream/errors.ts';
 import type { Batch } from './batch.ts';
 import type { Committer } from './committer.ts';
+import { laneBirthKey } from './shard-birth.ts';
 import { blockKey, noKey, noOf } from './shard-keys.ts';
 import type { LogTables, Shard, ShardRegistry } from './shard-registry.ts';
 import { segmentsFrom } from './time-segments.ts';
@@ -85,7 +86,10 @@ export class ShardPurge {
         const lanes = this.#tables.lanes
           .keys(noKey(no), BLOCKS_PER_COMMIT_MAX)
           .filter((key) => noOf(key) === no);
-        for (const [index, key] of lanes.entries()) batch.del(this.#tables.lanes, key, index > 0);
+        for (const [index, key] of lanes.entries()) {
+          batch.del(this.#tables.lanes, key, index > 0);
+          batch.del(this.#tables.births, laneBirthKey(key));
+        }
         const isEmpty = this.#deleteBlocks(batch, no) && lanes.length < BLOCKS_PER_COMMIT_MAX;
         if (isEmpty) batch.del(this.#tables.dropped, noKey(no));
         return isEmpty;
