@@ -95,10 +95,18 @@ async function build(
     rememberFailure(folder.storeFile);
     onStorageFailed(error);
   });
+  const damaged = metrics.counter(
+    'tributary_damaged_records_total',
+    'Records that readers passed over because their block is damaged on the disk',
+  );
   const records = new RecordLog(store.log, openRunIdentity(), clock, digest, {
     clockSync: () => 'unknown',
     pendingBytesMax: config.limits.pendingBytesMax,
     compression: codecFor(config.storage.compression),
+    onDamaged: ({ ref, recordCount, error }) => {
+      damaged.add(recordCount);
+      log.error('damaged records are passed over', { ...ref, records: recordCount, reason: error.message });
+    },
   });
   parts.defer(() => records.flush());
   const catalog = await StreamCatalog.open(store, clock, account, config.limits);

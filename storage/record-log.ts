@@ -48,6 +48,13 @@ export interface WriteOptions {
   readonly lingerMsMax?: number;
 }
 
+export interface DamagedBlock {
+  readonly ref: ShardRef;
+  readonly first: Position;
+  readonly recordCount: number;
+  readonly error: TributaryError;
+}
+
 export interface RecordLogOptions {
   /** Absent: commits follow each other, each takes what waits. */
   readonly pace?: CommitPace;
@@ -55,12 +62,17 @@ export interface RecordLogOptions {
   /** A commit met STORAGE_FULL: whether room was made, so that it should be tried again. Default: it is not. */
   readonly makeRoom?: (error: TributaryError) => Promise<boolean>;
   readonly pendingBytesMax: number;
+  /** A block is damaged on the disk: its records are passed over, so that readers go on behind it. Told once for each. */
+  readonly onDamaged?: (damaged: DamagedBlock) => void;
   /** Of new blocks; absent: stored as is. Blocks are read whatever they were written with. */
   readonly compression?: Codec | undefined;
 }
 
 /** Blocks are read as many as it takes: compressed, they hold far more than their bytes. */
 const READ_STEP_BYTES = 256 * 1024;
+
+const DAMAGE_CODES: readonly string[] = ['BLOCK_CHECKSUM', 'BLOCK_MALFORMED', 'BLOCK_TOO_LARGE'];
+const DAMAGED_TOLD_MAX = 10_000;
 
 const DEFAULT_OPTIONS: RecordLogOptions = { clockSync: () => 'unknown', pendingBytesMax: PENDING_BYTES_MAX };
 
@@ -71,6 +83,8 @@ export class RecordLog {
   readonly #digest: Digest;
   readonly #options: RecordLogOptions;
   readonly #bodies = new InflatedBodies(nodeCodecs);
+  /** Places of blocks that were passed over. */
+  readonly #damaged = new Set<string>();
   #queues = new Map<string, RecordQueue>();
   readonly #linger: Linger;
   #pendingBytes = 0;
@@ -146,8 +160,22 @@ export class RecordLog {
     // A page that is a part of a block is followed by the next one.
     const isPart = fromIndex > 0 || countMax < stored.recordCount;
     const codecs = isPart ? this.#bodies.codecsAt(`${nameOf(ref)}\0${stored.first}`) : nodeCodecs;
-    const { records } = decodeBlock(stored.block, this.#digest, codecs, fromIndex, countMax);
-    return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
+    try {
+      const { records } = decodeBlock(stored.block, this.#digest, codecs, fromIndex, countMax);
+      return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
+    } catch (error) {
+      if (!isTributaryError(error) || !DAMAGE_CODES.includes(error.code)) throw error;
+      this.#passOver(ref, stored, error);
+      return [];
+    }
+  }
+
+  /** Told once: readers come by again and again. */
+  #passOver(ref: ShardRef, { first, recordCount }: StoredBlock, error: TributaryError): void {
+    const place = `${nameOf(ref)}\0${first}`;
+    if (this.#damaged.has(place) || this.#damaged.size >= DAMAGED_TOLD_MAX) return;
+    this.#damaged.add(place);
+    this.#options.onDamaged?.({ ref, first, recordCount, error });
   }
 
   /** Resolves when everything appended so far is durable or refused. From now on nothing lingers. */

@@ -11,6 +11,7 @@ import { codecFor } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
+import { blockOf, numberedRecords } from '../blocks.ts';
 import { ALL_ENGINES, REF, benches, bytes, outcome, text } from './engines.ts';
 
 const ALL = { blocks: 1_000, bytes: 1e9 };
@@ -299,5 +300,23 @@ describe.each(ALL_ENGINES)('$name: RecordLog', (engine) => {
       Array.from({ length: 3 }, () => outcome(records.append(REF, [record('b')], LANE))),
     );
     expect(answers).toEqual(['SHARD_CLOSED', 'SHARD_CLOSED', 'SHARD_CLOSED']);
+  });
+
+  it('passes over a damaged block, tells of it once, and goes on behind it', async () => {
+    const { opened, store } = await open();
+    const told: number[] = [];
+    const records = new RecordLog(store.log, openRunIdentity(), opened.clock, nodeDigest, {
+      clockSync: () => 'ntp' as const,
+      pendingBytesMax: 1e9,
+      onDamaged: ({ recordCount }) => told.push(recordCount),
+    });
+    await records.append(REF, [record('before')], LANE);
+    const damaged = blockOf(numberedRecords(3), { firstOrdinal: 2n });
+    damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) ^ 1;
+    await store.log.append(REF, { block: damaged, recordCount: 3 });
+    await records.append(REF, [record('behind')], LANE);
+    for (const count of [1, 2, 100])
+      expect(await readAll(records, START_POSITION, count)).toEqual(['before', 'behind']);
+    expect(told).toEqual([3]);
   });
 });
