@@ -1,5 +1,5 @@
 // `npm run bench`: every figure as a ratio to a named peer in the same run. Options: --rounds N, --seconds N, and the
-// names of workloads (append, wear, mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
+// names of workloads (append, wear, open, mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
@@ -10,12 +10,14 @@ import { getRecordsWorkload, putRecordsWorkload } from './kinesis.ts';
 import { measure, report } from './measure.ts';
 import type { Pace, Workload } from './measure.ts';
 import { mqttWorkload } from './mqtt.ts';
+import { openReport } from './open.ts';
 import { storageReport } from './storage.ts';
 import { wearReport } from './wear.ts';
 
 const REPORTS = {
   append: storageReport,
   wear: wearReport,
+  open: openReport,
   mqtt: reportOf(mqttWorkload),
   put: reportOf(putRecordsWorkload),
   get: reportOf(getRecordsWorkload),
