@@ -6,7 +6,7 @@ import { LocalLog } from '../gateway/local-log.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { openLog } from '../runtime/log-writer.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { openLmdbStore } from '../storage/lmdb/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 

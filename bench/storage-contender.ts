@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { systemClock } from '../runtime/clock.ts';
 import { nodeDigest } from '../runtime/digest.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { openLmdbStore } from '../storage/lmdb/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { RecordInput } from '../stream/record.ts';

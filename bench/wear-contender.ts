@@ -9,7 +9,7 @@ import { codecFor } from '../runtime/codecs.ts';
 import type { Compression } from '../runtime/codecs.ts';
 import { nodeDigest } from '../runtime/digest.ts';
 import { openLog } from '../runtime/log-writer.ts';
-import { openLmdbStore } from '../storage/lmdb-store.ts';
+import { openLmdbStore } from '../storage/lmdb/lmdb-store.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import { WearBudget } from '../storage/wear-budget.ts';

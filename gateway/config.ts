@@ -7,7 +7,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { edgeEncryption } from '../runtime/encryption-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
-import { ON_DAMAGE } from '../storage/store-recovery.ts';
+import { ON_DAMAGE } from '../storage/salvage/store-recovery.ts';
 import { enrolmentCodeProblem } from '../sync/enrolment-code.ts';
 import { FULL_POLICIES } from './log-budget.ts';
 import { routesSchema } from './routes.ts';

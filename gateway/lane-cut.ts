@@ -1,7 +1,7 @@
 // Where the head of a lane is cut: found by halving over ordinals, so that a block is read for each step and not for
 // every block of the head.
 import type { ShardLog, StoredBlock } from '../stream/ports.ts';
-import { BLOCKS_PER_COMMIT_MAX } from '../storage/shard-purge.ts';
+import { BLOCKS_PER_COMMIT_MAX } from '../storage/lmdb/shard-purge.ts';
 import { positionParts } from '../stream/position.ts';
 import type { LocalLane } from './local-lane.ts';
 

@@ -2,7 +2,7 @@
 import { systemClock } from '../runtime/clock.ts';
 import type { DataFolder } from '../runtime/data-folder.ts';
 import type { KeySetting } from '../runtime/master-key.ts';
-import { Vault } from '../storage/vault.ts';
+import { Vault } from '../storage/seal/vault.ts';
 import { IDENTITY_KEY } from './identity-store.ts';
 
 export function openVault({ path, keyFile, storeFile }: DataFolder, sealWith: KeySetting | null): Vault {

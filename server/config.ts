@@ -7,7 +7,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { serverEncryption } from '../runtime/encryption-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
-import { ON_DAMAGE } from '../storage/store-recovery.ts';
+import { ON_DAMAGE } from '../storage/salvage/store-recovery.ts';
 import { PENDING_BYTES_MAX } from '../stream/limits.ts';
 
 const httpSettings = z.strictObject({

@@ -1,6 +1,6 @@
 // Listing a prefix of the stored map in key order, a page at a time, so that no read transaction stays open.
 import type { MetaEntry } from '../stream/ports.ts';
-import type { Row, Table } from './batch.ts';
+import type { Row, Table } from './lmdb/batch.ts';
 import { ORDERED_KEY_BYTES, compareKeys, decodeEntry, storedPrefix } from './meta-entry.ts';
 
 const ROWS_PER_PAGE = 256;

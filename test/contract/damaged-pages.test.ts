@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import { ManualClock, REF, block, bytes, laneBlock, outcome } from './engines.ts';
 
 const LAYOUTS: readonly LmdbLayout[] = ['shared', 'perShard'];

@@ -15,13 +15,13 @@ import type {
 import { START_POSITION } from '../../stream/position.ts';
 import type { Position } from '../../stream/position.ts';
 import { isTributaryError } from '../../stream/errors.ts';
-import type { LmdbOptions } from '../../storage/lmdb-store.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import type { LmdbOptions } from '../../storage/lmdb/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import { SEAL_BYTES } from '../../storage/sealed-block.ts';
-import { sealStore } from '../../storage/seal-store.ts';
-import { FOLDER_KEY, Vault } from '../../storage/vault.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import { SEAL_BYTES } from '../../storage/seal/sealed-block.ts';
+import { sealStore } from '../../storage/seal/seal-store.ts';
+import { FOLDER_KEY, Vault } from '../../storage/seal/vault.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
 export const REF: ShardRef = { streamId: 'stream', shardId: 'shardId-000000000000' };

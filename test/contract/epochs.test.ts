@@ -2,8 +2,8 @@
 // Method: real files, copied as an operator would.
 import { copyFileSync, renameSync, rmSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import { START_POSITION, positionParts, toPosition } from '../../stream/position.ts';
 import type { Store } from '../../stream/ports.ts';
 import { DURABLE_ENGINES, REF, allBlocks, benches, block, hex } from './engines.ts';

@@ -2,7 +2,7 @@
 // one is not trusted again. Method: a fake disk under the real logic; the model's injected failures beside it.
 import { describe, expect, it } from 'vitest';
 import { toPosition } from '../../stream/position.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import { ManualClock, REF, allBlocks, block, bytes, hex, laneBlock, outcome, text } from './engines.ts';
 import { openFakeStore } from './fake-disk.ts';
 

@@ -1,11 +1,11 @@
 // Ordered tables in memory whose commits fail, hang or wait as a test says: the embedded engine's logic without its file.
 import { TributaryError } from '../../stream/errors.ts';
 import type { Clock } from '../../stream/ports.ts';
-import type { Row, Table } from '../../storage/batch.ts';
-import { Committer } from '../../storage/committer.ts';
-import type { CommitterOptions, Engine } from '../../storage/committer.ts';
-import { LmdbMeta } from '../../storage/lmdb-meta.ts';
-import { LmdbShardLog } from '../../storage/lmdb-shard-log.ts';
+import type { Row, Table } from '../../storage/lmdb/batch.ts';
+import { Committer } from '../../storage/lmdb/committer.ts';
+import type { CommitterOptions, Engine } from '../../storage/lmdb/committer.ts';
+import { LmdbMeta } from '../../storage/lmdb/lmdb-meta.ts';
+import { LmdbShardLog } from '../../storage/lmdb/lmdb-shard-log.ts';
 
 export class FakeDisk implements Engine {
   /** Transactions carried out, with the number of writes in each. */

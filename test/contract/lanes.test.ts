@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { META_VALUE_BYTES_MAX } from '../../stream/limits.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
 import { isTributaryError } from '../../stream/errors.ts';
-import { KEYS_PREFIX } from '../../storage/key-table.ts';
+import { KEYS_PREFIX } from '../../storage/seal/key-table.ts';
 import {
   ALL_ENGINES,
   REF,

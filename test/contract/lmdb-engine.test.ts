@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { open } from 'lmdb';
 import { START_POSITION } from '../../stream/position.ts';
-import { SMALL_COMMIT } from '../../storage/commit-size.ts';
-import { TABLES_MAX, LmdbEngine } from '../../storage/lmdb-engine.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { SMALL_COMMIT } from '../../storage/lmdb/commit-size.ts';
+import { TABLES_MAX, LmdbEngine } from '../../storage/lmdb/lmdb-engine.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { ManualClock, allBlocks, block, bytes, hex, outcome, text } from './engines.ts';
 
 const FOREVER = { retentionMs: Infinity };

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Store } from '../../stream/ports.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import {
   DURABLE_ENGINES,
   REF,

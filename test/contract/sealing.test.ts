@@ -17,15 +17,15 @@ import {
   blockKeyName,
   decodeKeyRow,
   encodeKeyRow,
-} from '../../storage/key-table.ts';
-import { KEY_USES_MAX, Keyring, USES_AT_ONCE } from '../../storage/keyring.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import { rotateKeyFile, rotateTo } from '../../storage/rotate-keys.ts';
-import { sealStore } from '../../storage/seal-store.ts';
-import { SEAL_BYTES, checkSealed, isSealed, openBlock, sealBlock } from '../../storage/sealed-block.ts';
-import { FOLDER_KEY, Vault, nextKeyFile } from '../../storage/vault.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+} from '../../storage/seal/key-table.ts';
+import { KEY_USES_MAX, Keyring, USES_AT_ONCE } from '../../storage/seal/keyring.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import { rotateKeyFile, rotateTo } from '../../storage/seal/rotate-keys.ts';
+import { sealStore } from '../../storage/seal/seal-store.ts';
+import { SEAL_BYTES, checkSealed, isSealed, openBlock, sealBlock } from '../../storage/seal/sealed-block.ts';
+import { FOLDER_KEY, Vault, nextKeyFile } from '../../storage/seal/vault.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import { blockOf, record } from '../blocks.ts';
 import { ManualClock, REF, allBlocks, block, hex, laneBlock, outcome } from './engines.ts';
 

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { toPosition } from '../../stream/position.ts';
 import type { Store } from '../../stream/ports.ts';
-import { SMALL_COMMIT } from '../../storage/commit-size.ts';
-import { LmdbEngine } from '../../storage/lmdb-engine.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { SMALL_COMMIT } from '../../storage/lmdb/commit-size.ts';
+import { LmdbEngine } from '../../storage/lmdb/lmdb-engine.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { blockKey, shardKey } from '../../storage/shard-keys.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import { ManualClock, block, bytes, laneBlock, outcome } from './engines.ts';
 
 const LAYOUTS: readonly LmdbLayout[] = ['shared', 'perShard'];

@@ -2,7 +2,7 @@
 // one small block, of a large one and of many shards. (The kernel's own count of the process agrees: see the benchmarks.)
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { PAGE_BYTES } from '../../storage/commit-size.ts';
+import { PAGE_BYTES } from '../../storage/lmdb/commit-size.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 import { DURABLE_ENGINES, REF, benches } from './engines.ts';
 

@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { needs } from '../tools.ts';
 import { ImageCheckers } from './power-cut/image-checkers.ts';
 import { EXPECTATION_FILE } from './power-cut/image-names.ts';

@@ -10,9 +10,9 @@ import { START_POSITION } from '../../stream/position.ts';
 import type { Store } from '../../stream/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
-import { verifyFolder } from '../../storage/verify.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
+import { verifyFolder } from '../../storage/verify/verify.ts';
 import { LANES, SHARDS } from './lmdb-writer.ts';
 import type { Acknowledged } from './lmdb-writer.ts';
 

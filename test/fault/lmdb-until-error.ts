@@ -2,7 +2,7 @@
 // unless something escaped that should have been caught. Arguments: the store file, how long a commit may take.
 import { isTributaryError } from '../../stream/errors.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
 export interface FailureReport {

@@ -8,8 +8,8 @@ import { START_POSITION } from '../../stream/position.ts';
 import type { Position } from '../../stream/position.ts';
 import type { Store } from '../../stream/ports.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { blockOf, record } from '../blocks.ts';
 
 export interface FullReport {

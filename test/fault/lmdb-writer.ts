@@ -1,7 +1,7 @@
 // The program that is killed: appends to its lanes as fast as it can and says which ordinals were acknowledged.
 // Arguments: store file, layout, records per append. Goes on where the store's lanes end.
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { blockOf, record } from '../blocks.ts';
 

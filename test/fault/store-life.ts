@@ -2,8 +2,8 @@
 // whenever it runs. Arguments: the data folder, the file to speak to, the layout, the step.
 import { join } from 'node:path';
 import { systemClock } from '../../runtime/clock.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
-import type { LmdbLayout } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
+import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import type { Store } from '../../stream/ports.ts';
 import { blockOf } from '../blocks.ts';
 import { encodePayload, noteOf } from './power-cut/payload.ts';

@@ -4,7 +4,7 @@ import { decodeBlock } from '../../stream/block.ts';
 import { START_POSITION } from '../../stream/position.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
-import { openLmdbStore } from '../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 
 /** Where records without a route go. */
 const LANE = { streamId: 'telemetry', shardId: 'normal' };

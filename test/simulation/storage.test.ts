@@ -6,7 +6,7 @@ import { isTributaryError } from '../../stream/errors.ts';
 import type { ShardRef, Store } from '../../stream/ports.ts';
 import type { Position } from '../../stream/position.ts';
 import { START_POSITION, toPosition } from '../../stream/position.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import {
   Bench,
   ENGINES,

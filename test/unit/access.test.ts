@@ -7,8 +7,8 @@ import { openFileKey } from '../../runtime/key-provider.ts';
 import { AccessKeys } from '../../server/access/access-keys.ts';
 import { installAccessKeys } from '../../server/access/install-access-keys.ts';
 import { openSecret } from '../../server/access/server-secrets.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import type { MemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import type { Log } from '../../stream/ports.ts';
 
 const lines: string[] = [];

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ClockAnchors } from '../../gateway/clock-anchors.ts';
 import { openLog } from '../../runtime/log-writer.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import { eventTime } from '../../stream/event-time.ts';
 import type { Clock, Store } from '../../stream/ports.ts';
 import { CLOCK_SYNC_STATES } from '../../stream/record.ts';

@@ -2,8 +2,8 @@
 // over the store in memory, requests through a real listener.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import type { MemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import type { Log } from '../../stream/ports.ts';
 import { fingerprintOf, parseEnrolmentCode } from '../../sync/enrolment-code.ts';
 import { enrolResponse } from '../../sync/protocol.ts';

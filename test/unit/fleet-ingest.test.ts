@@ -6,8 +6,8 @@ import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
 import { StreamCatalog } from '../../server/kinesis/stream-catalog.ts';
 import { shardRef } from '../../server/kinesis/stream-row.ts';
 import { STREAMS_MADE_MAX, StreamIngest } from '../../server/stream-ingest.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import type { MemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
 const clock = { wallMs: () => 1_800_000_000_000, monotonicUs: () => 0n };

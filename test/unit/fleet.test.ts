@@ -1,8 +1,8 @@
 // Goal: one gateway has one session, copies of its disk are told from it, and an operator sees what happened.
 // Method: the registry over the store in memory, sessions played by hand.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import type { MemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import type { Log } from '../../stream/ports.ts';
 import type { SessionGrant } from '../../sync/ports.ts';
 import { EVENTS_MAX, withEvent } from '../../server/fleet/event-log.ts';

@@ -3,8 +3,8 @@
 import { beforeEach, expect, it } from 'vitest';
 import { IdentityStore } from '../../gateway/identity-store.ts';
 import { chooseServer } from '../../gateway/server-choice.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
-import type { MemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import type { Log } from '../../stream/ports.ts';
 
 const sealer = { seal: (plain: Uint8Array) => plain, open: (sealed: Uint8Array) => sealed };

@@ -5,9 +5,9 @@ import { BLOCK_HEADER_BYTES } from '../../stream/block-header.ts';
 import { recordBytesInBlock } from '../../stream/block.ts';
 import * as limits from '../../stream/limits.ts';
 import { AFTER_BLOCK_INDEX } from '../../stream/position.ts';
-import { KEY_BYTES_MAX } from '../../storage/batch.ts';
-import { SEAL_BYTES } from '../../storage/sealed-block.ts';
-import * as room from '../../storage/disk-room.ts';
+import { KEY_BYTES_MAX } from '../../storage/lmdb/batch.ts';
+import { SEAL_BYTES } from '../../storage/seal/sealed-block.ts';
+import * as room from '../../storage/lmdb/disk-room.ts';
 
 it('leaves the index "after the block" to no record', () => {
   expect(limits.BLOCK_RECORDS_MAX).toBe(AFTER_BLOCK_INDEX);

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { LINGER_MS_MAX } from '../../storage/linger.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import type { WriteOptions } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';

@@ -1,6 +1,6 @@
 // Goal: nothing is deleted by a clock that was wrong for a while, and everything is by one that is right.
 import { describe, expect, it } from 'vitest';
-import { RetentionClock } from '../../storage/retention-clock.ts';
+import { RetentionClock } from '../../storage/lmdb/retention-clock.ts';
 
 const START_MS = 1_767_225_600_000;
 const DAY_MS = 24 * 3_600_000;

@@ -9,12 +9,12 @@ import { systemClock } from '../../runtime/clock.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { localMasterKey } from '../../runtime/master-key.ts';
 import { LocalLane, shardRefOf } from '../../gateway/local-lane.ts';
-import { Keyring } from '../../storage/keyring.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { Keyring } from '../../storage/seal/keyring.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import { RecordLog } from '../../storage/record-log.ts';
 import { openRunIdentity } from '../../storage/run-identity.ts';
-import { sealStore } from '../../storage/seal-store.ts';
-import { FOLDER_KEY } from '../../storage/vault.ts';
+import { sealStore } from '../../storage/seal/seal-store.ts';
+import { FOLDER_KEY } from '../../storage/seal/vault.ts';
 
 const NAME = { stream: 'telemetry', class: 'normal', forward: true } as const;
 const REF = shardRefOf(NAME);

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { LogWear } from '../../gateway/log-wear.ts';
 import { openLog } from '../../runtime/log-writer.ts';
-import { openMemoryStore } from '../../storage/memory-store.ts';
+import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import { WearBudget } from '../../storage/wear-budget.ts';
 import type { Clock } from '../../stream/ports.ts';
 

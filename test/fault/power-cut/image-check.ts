@@ -4,9 +4,9 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nodeDigest } from '../../../runtime/digest.ts';
-import { openLmdbStore } from '../../../storage/lmdb-store.ts';
-import { freeListDamageOf } from '../../../storage/store-file.ts';
-import { verifyStore } from '../../../storage/verify-store.ts';
+import { openLmdbStore } from '../../../storage/lmdb/lmdb-store.ts';
+import { freeListDamageOf } from '../../../storage/pages/store-file.ts';
+import { verifyStore } from '../../../storage/verify/verify-store.ts';
 import type { Clock } from '../../../stream/ports.ts';
 import { Problems } from './expectation.ts';
 import type { Expectation } from './expectation.ts';

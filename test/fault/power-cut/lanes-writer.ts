@@ -7,7 +7,7 @@ import { RECORD_CLASSES } from '../../../stream/record.ts';
 import type { RecordClass } from '../../../stream/record.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { nodeDigest } from '../../../runtime/digest.ts';
-import { openLmdbStore } from '../../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../../storage/lmdb/lmdb-store.ts';
 import { RecordLog } from '../../../storage/record-log.ts';
 import { openRunIdentity } from '../../../storage/run-identity.ts';
 import { LocalLog } from '../../../gateway/local-log.ts';

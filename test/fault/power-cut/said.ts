@@ -2,7 +2,7 @@
 // was asked for by then. A power cut between two lines must leave at least what the first promises, and nothing beyond
 // what the second asked for.
 import { openSync, writeSync } from 'node:fs';
-import type { LmdbLayout } from '../../../storage/lmdb-store.ts';
+import type { LmdbLayout } from '../../../storage/lmdb/lmdb-store.ts';
 
 export interface LaneSaid {
   /** Last ordinal that was acknowledged, and the last that was handed over. */

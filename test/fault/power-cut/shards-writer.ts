@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { START_POSITION, positionParts, toPosition } from '../../../stream/position.ts';
 import type { Position } from '../../../stream/position.ts';
 import type { Clock, LaneRow, ShardRef, Store } from '../../../stream/ports.ts';
-import { openLmdbStore } from '../../../storage/lmdb-store.ts';
+import { openLmdbStore } from '../../../storage/lmdb/lmdb-store.ts';
 import { blockOf } from '../../blocks.ts';
 import { randomOf } from '../../seeded-random.ts';
 import { encodePayload, noteOf } from './payload.ts';

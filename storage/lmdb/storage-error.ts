@@ -1,0 +1,66 @@
+// What the embedded engine's errors mean for whoever writes: no room (go on when there is some) or a failed disk (stop).
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { TributaryError, isTributaryError } from '../../stream/errors.ts';
+
+/** ENOSPC, EFBIG, EDQUOT, and the engine's own "the map is full". */
+const NO_ROOM_CODES: readonly unknown[] = [28, 27, 122, -30792, 'ENOSPC', 'EFBIG', 'EDQUOT'];
+const EIO_CODES: readonly unknown[] = [5, 'EIO'];
+/** A disk with less than this beside what was to be written counts as full. */
+const ROOM_BYTES_MIN = 1024 * 1024;
+
+/** `folder` holds the store, `bytes` were to be written. */
+export function storageError(cause: unknown, folder: string, bytes: number): TributaryError {
+  if (isTributaryError(cause)) return cause;
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  // The engine reports a write that a full disk cut short as EIO: only the disk can say which it was.
+  const isFull = NO_ROOM_CODES.includes(code) || (EIO_CODES.includes(code) && !hasRoom(folder, bytes));
+  if (isFull) {
+    return new TributaryError(
+      'STORAGE_FULL',
+      `the disk of ${folder} is full: nothing was written; make room and try again`,
+      { cause },
+    );
+  }
+  return new TributaryError(
+    'STORAGE_FAILED',
+    `the disk of ${folder} failed: nothing more is acknowledged; restart to recover`,
+    { cause },
+  );
+}
+
+/** What the file holds cannot be read, or does not add up. */
+export function damagedStore(path: string, what: string, cause?: unknown): TributaryError {
+  return new TributaryError(
+    'STORAGE_FAILED',
+    `${path} is damaged: ${what}; nothing was changed, run \`tributary log verify ${dirname(path)}\``,
+    { details: { damaged: path, what }, ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+/** Whether it is what the file holds that keeps it from being opened, not the system around it. */
+export function isDamage(error: unknown): error is TributaryError {
+  if (!isTributaryError(error, 'STORAGE_FAILED') || error.details['damaged'] === undefined) return false;
+  const { cause } = error;
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  // The library's own codes are negative, the system's are positive or names.
+  return code === undefined || (typeof code === 'number' && code < 0);
+}
+
+/** The engine hides the disk's error in a promise that rejects; left alone it would end the process. */
+export async function rootCause(error: unknown): Promise<unknown> {
+  const hidden =
+    typeof error === 'object' && error !== null && 'commitError' in error ? error.commitError : undefined;
+  if (!(hidden instanceof Promise)) return error;
+  try {
+    await hidden;
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+function hasRoom(folder: string, bytes: number): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize > bytes + ROOM_BYTES_MIN;
+}

@@ -1,0 +1,141 @@
+// A sealed block: a container around an encrypted block that can be proved whole without its key. docs/FORMAT.md.
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { TributaryError, assert } from '../../stream/errors.ts';
+import { BLOCK_RECORDS_MAX, STORED_BLOCK_BYTES_MAX } from '../../stream/limits.ts';
+import type { Digest, ShardRef } from '../../stream/ports.ts';
+
+/** "TRS1", little-endian. */
+const MAGIC = 0x31535254;
+const VERSION = 1;
+const CHECKSUM_START = 8;
+const NONCE_START = 24;
+const NONCE_BYTES = 12;
+const BLOCK_ID_START = 36;
+const BLOCK_ID_BYTES = 16;
+const HEAD_BYTES = BLOCK_ID_START + BLOCK_ID_BYTES;
+const TAG_BYTES = 16;
+/** Where a block has its id. */
+const PLAIN_ID_START = 32;
+
+/** What sealing adds to a block. */
+export const SEAL_BYTES = HEAD_BYTES + TAG_BYTES;
+
+export interface DataKey {
+  readonly id: number;
+  readonly key: Uint8Array;
+}
+
+export interface SealedHead {
+  readonly keyId: number;
+  readonly recordCount: number;
+}
+
+export function sealBlock(
+  block: Uint8Array,
+  recordCount: number,
+  ref: ShardRef,
+  { id, key }: DataKey,
+  digest: Digest,
+): Uint8Array {
+  assert(recordCount >= 1 && recordCount <= BLOCK_RECORDS_MAX, 'a block has 1..65,535 records');
+  assert(block.length > 0, 'a block has bytes');
+  const sealed = Buffer.alloc(SEAL_BYTES + block.length);
+  sealed.writeUInt32LE(MAGIC, 0);
+  sealed.writeUInt8(VERSION, 8);
+  sealed.writeUInt32LE(sealed.length, 12);
+  sealed.writeUInt16LE(recordCount, 16);
+  sealed.writeUInt32LE(id, 20);
+  randomBytes(NONCE_BYTES).copy(sealed, NONCE_START);
+  sealed.set(block.subarray(PLAIN_ID_START, PLAIN_ID_START + BLOCK_ID_BYTES), BLOCK_ID_START);
+  const cipher = createCipheriv('aes-256-gcm', key, nonceOf(sealed));
+  cipher.setAAD(contextOf(sealed, ref));
+  cipher.update(block).copy(sealed, HEAD_BYTES);
+  const rest = cipher.final();
+  assert(rest.length === 0, 'GCM keeps nothing back');
+  cipher.getAuthTag().copy(sealed, sealed.length - TAG_BYTES);
+  sealed.writeUInt32LE(digest.crc32(sealed.subarray(CHECKSUM_START)), 4);
+  return sealed;
+}
+
+export function isSealed(stored: Uint8Array): boolean {
+  return stored.length >= 4 && bufferOf(stored).readUInt32LE(0) === MAGIC;
+}
+
+/** Checks all that can be checked without the key. Throws BLOCK_MALFORMED, BLOCK_TOO_LARGE or BLOCK_CHECKSUM. */
+export function checkSealed(stored: Uint8Array, digest: Digest): SealedHead {
+  if (stored.length <= SEAL_BYTES) throw malformed(`${stored.length} bytes are less than a sealed block has`);
+  const sealed = bufferOf(stored);
+  if (sealed.readUInt32LE(0) !== MAGIC) throw malformed('it does not start with the magic "TRS1"');
+  const version = sealed.readUInt8(8);
+  if (version !== VERSION)
+    throw malformed(`version ${version} is unknown; this program reads version ${VERSION}`);
+  const length = sealed.readUInt32LE(12);
+  if (length !== sealed.length) throw malformed(`it says ${length} bytes and has ${sealed.length}`);
+  if (length > STORED_BLOCK_BYTES_MAX) {
+    throw new TributaryError('BLOCK_TOO_LARGE', `a sealed block is at most ${STORED_BLOCK_BYTES_MAX} bytes`);
+  }
+  const stands = sealed.readUInt32LE(4);
+  const checksum = digest.crc32(sealed.subarray(CHECKSUM_START));
+  if (stands !== checksum) throw damaged(`its checksum is ${checksum}, its header says ${stands}`);
+  if (sealed.readUIntBE(9, 3) !== 0 || sealed.readUInt16LE(18) !== 0)
+    throw malformed('reserved bits are set');
+  const recordCount = sealed.readUInt16LE(16);
+  if (recordCount === 0) throw malformed('it has no records');
+  return { keyId: sealed.readUInt32LE(20), recordCount };
+}
+
+/**
+ * The block inside. `find` throws when the key is not known. Throws what checkSealed throws, and BLOCK_CHECKSUM when the
+ * block was changed by somebody who made the checksum right, or belongs to another shard.
+ */
+export function openBlock(
+  stored: Uint8Array,
+  ref: ShardRef,
+  find: (keyId: number) => Uint8Array,
+  digest: Digest,
+): Uint8Array {
+  const { keyId } = checkSealed(stored, digest);
+  const sealed = bufferOf(stored);
+  const decipher = createDecipheriv('aes-256-gcm', find(keyId), nonceOf(sealed));
+  decipher.setAAD(contextOf(sealed, ref));
+  decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const block = decipher.update(sealed.subarray(HEAD_BYTES, sealed.length - TAG_BYTES));
+  try {
+    decipher.final();
+  } catch {
+    throw damaged(
+      `data key ${keyId} does not open it: it was changed, or it is not of shard ${ref.streamId}/${ref.shardId}`,
+    );
+  }
+  return block;
+}
+
+function nonceOf(sealed: Buffer): Buffer {
+  return sealed.subarray(NONCE_START, NONCE_START + NONCE_BYTES);
+}
+
+/** What must not change beside the block itself: the head behind its checksum, and the shard it lies in. */
+function contextOf(sealed: Buffer, { streamId, shardId }: ShardRef): Buffer {
+  const stream = Buffer.from(streamId);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(stream.length);
+  return Buffer.concat([
+    sealed.subarray(0, 4),
+    sealed.subarray(CHECKSUM_START, HEAD_BYTES),
+    length,
+    stream,
+    Buffer.from(shardId),
+  ]);
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function malformed(reason: string): TributaryError {
+  return new TributaryError('BLOCK_MALFORMED', `the sealed block is malformed: ${reason}`);
+}
+
+function damaged(reason: string): TributaryError {
+  return new TributaryError('BLOCK_CHECKSUM', `the sealed block is damaged: ${reason}`);
+}
