@@ -1,37 +1,20 @@
-// Records in, records out, above any ShardLog: group commit into blocks, and reading from mid-block.
+// Records in, records out, above any ShardLog: group commit into blocks.
 // While one commit is under way the next one gathers, so a block holds everything that waited for its log.
-import { decodeBlock, encodeBlock, recordBytesInBlock } from '../stream/block.ts';
+import { encodeBlock, recordBytesInBlock } from '../stream/block.ts';
 import { malformed, parseHeader } from '../stream/block-header.ts';
 import { TributaryError, assert, isTributaryError } from '../stream/errors.ts';
-import {
-  PARTITION_KEY_CHARACTERS_MAX,
-  PENDING_BYTES_MAX,
-  READ_BYTES_MAX,
-  READ_RECORDS_MAX,
-  RECORD_BYTES_MAX,
-} from '../stream/limits.ts';
-import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
+import { PARTITION_KEY_CHARACTERS_MAX, PENDING_BYTES_MAX, RECORD_BYTES_MAX } from '../stream/limits.ts';
 import type { Position } from '../stream/position.ts';
-import type {
-  Clock,
-  Codec,
-  Digest,
-  LaneAppend,
-  MetaChange,
-  ShardLog,
-  ShardRef,
-  StoredBlock,
-} from '../stream/ports.ts';
+import type { Clock, Codec, Digest, LaneAppend, MetaChange, ShardLog, ShardRef } from '../stream/ports.ts';
 import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../stream/record.ts';
 import { Linger } from './linger.ts';
 import type { CommitPace } from './linger.ts';
-import { nodeCodecs } from '../runtime/codecs.ts';
-import { InflatedBodies } from './inflated-bodies.ts';
 import { checkValue } from './meta-entry.ts';
-import { RecordTaker, StoredRecord } from './record-page.ts';
 import type { RecordPage } from './record-page.ts';
 import { CALL_NOTE_BYTES_MAX, answerWaiters, batchesOf } from './record-queue.ts';
 import type { AppendedPositions, RecordBatch, RecordQueue } from './record-queue.ts';
+import { RecordReader } from './record-reader.ts';
+import type { DamagedBlock } from './record-reader.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { nameOf } from './shard-keys.ts';
 
@@ -48,13 +31,6 @@ export interface WriteOptions {
   readonly lingerMsMax?: number;
 }
 
-export interface DamagedBlock {
-  readonly ref: ShardRef;
-  readonly first: Position;
-  readonly recordCount: number;
-  readonly error: TributaryError;
-}
-
 export interface RecordLogOptions {
   /** Absent: commits follow each other, each takes what waits. */
   readonly pace?: CommitPace;
@@ -68,12 +44,6 @@ export interface RecordLogOptions {
   readonly compression?: Codec | undefined;
 }
 
-/** Blocks are read as many as it takes: compressed, they hold far more than their bytes. */
-const READ_STEP_BYTES = 256 * 1024;
-
-const DAMAGE_CODES: readonly string[] = ['BLOCK_CHECKSUM', 'BLOCK_MALFORMED', 'BLOCK_TOO_LARGE'];
-const DAMAGED_TOLD_MAX = 10_000;
-
 const DEFAULT_OPTIONS: RecordLogOptions = { clockSync: () => 'unknown', pendingBytesMax: PENDING_BYTES_MAX };
 
 export class RecordLog {
@@ -82,9 +52,7 @@ export class RecordLog {
   readonly #clock: Clock;
   readonly #digest: Digest;
   readonly #options: RecordLogOptions;
-  readonly #bodies = new InflatedBodies(nodeCodecs);
-  /** Places of blocks that were passed over. */
-  readonly #damaged = new Set<string>();
+  readonly #reader: RecordReader;
   #queues = new Map<string, RecordQueue>();
   readonly #linger: Linger;
   #pendingBytes = 0;
@@ -97,6 +65,7 @@ export class RecordLog {
     this.#digest = digest;
     this.#options = options;
     this.#linger = new Linger(clock, options.pace);
+    this.#reader = new RecordReader(log, digest, options.onDamaged);
   }
 
   /** Records of this process that wait for their commit, in bytes. */
@@ -137,45 +106,9 @@ export class RecordLog {
     return this.#log.append(ref, { block, recordCount, lane });
   }
 
-  /** At least one record when any is there, though it be larger than `bytes`. */
-  async read(ref: ShardRef, from: Position, max: { records: number; bytes: number }): Promise<RecordPage> {
-    assert(max.records >= 1, 'a read asks for records');
-    const bytes = Math.min(max.bytes, READ_BYTES_MAX);
-    const records = Math.min(max.records, READ_RECORDS_MAX);
-    const decode = (stored: StoredBlock, countMax: number): StoredRecord[] =>
-      this.#decode(ref, stored, from, countMax);
-    const taker = new RecordTaker({ records, bytes }, decode);
-    for (let next: Position | null = from; next !== null;) {
-      next = taker.add(
-        await this.#log.readBlocks(ref, next, { blocks: records, bytes: Math.min(bytes, READ_STEP_BYTES) }),
-      );
-    }
-    return taker.page;
-  }
-
-  /** The records of a stored block at or behind `from`. */
-  #decode(ref: ShardRef, stored: StoredBlock, from: Position, countMax: number): StoredRecord[] {
-    const fromIndex = from <= stored.first ? 0 : positionParts(from).index;
-    if (fromIndex === AFTER_BLOCK_INDEX || fromIndex >= stored.recordCount || countMax === 0) return [];
-    // A page that is a part of a block is followed by the next one.
-    const isPart = fromIndex > 0 || countMax < stored.recordCount;
-    const codecs = isPart ? this.#bodies.codecsAt(`${nameOf(ref)}\0${stored.first}`) : nodeCodecs;
-    try {
-      const { records } = decodeBlock(stored.block, this.#digest, codecs, fromIndex, countMax);
-      return records.map((record, offset) => new StoredRecord(record, stored, fromIndex + offset));
-    } catch (error) {
-      if (!isTributaryError(error) || !DAMAGE_CODES.includes(error.code)) throw error;
-      this.#passOver(ref, stored, error);
-      return [];
-    }
-  }
-
-  /** Told once: readers come by again and again. */
-  #passOver(ref: ShardRef, { first, recordCount }: StoredBlock, error: TributaryError): void {
-    const place = `${nameOf(ref)}\0${first}`;
-    if (this.#damaged.has(place) || this.#damaged.size >= DAMAGED_TOLD_MAX) return;
-    this.#damaged.add(place);
-    this.#options.onDamaged?.({ ref, first, recordCount, error });
+  /** At least one record when any is there, though it be larger than `bytes`. Passes over damaged blocks. */
+  read(ref: ShardRef, from: Position, max: { records: number; bytes: number }): Promise<RecordPage> {
+    return this.#reader.read(ref, from, max);
   }
 
   /** Resolves when everything appended so far is durable or refused. From now on nothing lingers. */
