@@ -170,10 +170,10 @@ export class LogBudget {
 
   /** Rides in the next commit, with the count of what the server never had. */
   async #drop(lane: LocalLane, lastOrdinal: bigint): Promise<void> {
-    const { log, meta } = this.#parts.store;
-    await log.trim(lane.ref, await log.seekOrdinal(lane.ref, lastOrdinal + 1n));
+    const { log } = this.#parts.store;
+    const position = await log.seekOrdinal(lane.ref, lastOrdinal + 1n);
     const before = lane.evictedRecords;
-    for (const { key, value } of lane.dropped(lastOrdinal + 1n)) meta.putLazy(key, value);
+    await log.trim(lane.ref, position, lane.dropped(lastOrdinal + 1n));
     const records = lane.evictedRecords - before;
     const { stream, class: recordClass } = lane;
     if (records > 0)

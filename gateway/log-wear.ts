@@ -40,8 +40,8 @@ export class LogWear implements CommitPace {
   static async open(parts: LogWearParts, bytesPerDay: number): Promise<LogWear> {
     if (bytesPerDay === 0) return new LogWear(parts, Infinity, Infinity);
     const noted = await parts.store.meta.get(LEVEL_KEY);
-    const levelBytes = noted === null ? bytesPerDay : Number(Buffer.from(noted.value).toString());
-    return new LogWear(parts, bytesPerDay, levelBytes);
+    const levelBytes = noted === null ? Number.NaN : Number(Buffer.from(noted.value).toString());
+    return new LogWear(parts, bytesPerDay, Number.isFinite(levelBytes) ? levelBytes : bytesPerDay);
   }
 
   get status(): WearStatus {

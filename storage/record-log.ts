@@ -89,7 +89,7 @@ export class RecordLog {
     assert(noteBytes <= CALL_NOTE_BYTES_MAX, 'the note of one call is bounded');
     const bytes = records.reduce((sum, record) => sum + checkedBytes(record), noteBytes);
     for (const { key, value } of options.with ?? []) if (value !== null) checkValue(key, value);
-    this.#checkRoom(bytes);
+    this.#checkRoom();
     const monotonicUs = this.#clock.monotonicUs();
     const timed = records.map(({ partitionKey, data }) => ({ partitionKey, data, monotonicUs }));
     this.#pendingBytes += bytes;
@@ -117,9 +117,10 @@ export class RecordLog {
     await this.#draining;
   }
 
-  #checkRoom(bytes: number): void {
+  /** One more than there is room for is taken: a record that is larger than all others must not wait for ever. */
+  #checkRoom(): void {
     const max = this.#options.pendingBytesMax;
-    if (this.#pendingBytes === 0 || this.#pendingBytes + bytes <= max) return;
+    if (this.#pendingBytes <= max) return;
     throw new TributaryError('BUSY', `more than ${max} bytes wait for the disk; try again`);
   }
 

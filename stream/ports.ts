@@ -170,10 +170,11 @@ export interface ShardLog {
   /** Durable when resolved. Throws SHARD_CLOSED, LANE_GAP{have}, LANE_OVERLAP{have}, BLOCK_TOO_LARGE. */
   append(ref: ShardRef, input: AppendInput): Promise<AppendResult>;
   lane(ref: ShardRef, lane: string): Promise<LaneState | null>;
-  /** Forgets blocks wholly before `position`. Rides in the next commit. Returns what was forgotten. */
+  /** Forgets blocks wholly before `position`. Rides in the next commit, and `changes` in the same one. Returns what was forgotten. */
   trim(
     ref: ShardRef,
     position: Position,
+    changes?: readonly MetaChange[],
   ): Promise<{ readonly blocks: number; readonly records: number; readonly bytes: number }>;
   bounds(ref: ShardRef): Promise<ShardBounds>;
   /** First position with arrival >= ms, else the next one to be written. */

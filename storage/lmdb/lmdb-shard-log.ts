@@ -17,6 +17,7 @@ import type {
   LaneAppend,
   LaneRow,
   LaneState,
+  MetaChange,
   PageBounds,
   ShardBounds,
   ShardLog,
@@ -41,6 +42,8 @@ import { tailShard } from '../shard-tail.ts';
 import { laneHash, shardTag, wrapBlock } from './stored-block.ts';
 import { nextArrival } from '../time-segments.ts';
 
+/** How often the running time is noted. */
+export const AGE_NOTED_MS = 3_600_000;
 const TAIL_PAGE = { blocks: 100, bytes: 4 * 1024 * 1024 };
 
 export class LmdbShardLog implements ShardLog {
@@ -71,7 +74,9 @@ export class LmdbShardLog implements ShardLog {
     this.#meta = meta;
     this.#clock = clock;
     this.#shards = new ShardRegistry(tables);
-    this.#purge = new ShardPurge(committer, tables, this.#shards);
+    this.#purge = new ShardPurge(committer, tables, this.#shards, (batch, change) => {
+      meta.change(batch, change);
+    });
   }
 
   /** `runningSinceMs`: records get older by the time the program runs, of which so much was noted; null: by the clock. */
@@ -81,8 +86,8 @@ export class LmdbShardLog implements ShardLog {
     const arrivals = [...this.#shards.all()].map((shard) => shard.visible.lastArrivalMs ?? -Infinity);
     const newestMs = arrivals.reduce((newest, arrivalMs) => Math.max(newest, arrivalMs), -Infinity);
     if (runningSinceMs !== null) {
-      const startMs = Math.max(newestMs, runningSinceMs);
-      this.#clock = new RunningClock(this.#clock, startMs === -Infinity ? this.#clock.wallMs() : startMs);
+      const startMs = runningStart(newestMs, runningSinceMs, this.#clock.wallMs());
+      this.#clock = new RunningClock(this.#clock, startMs);
     }
     const trustedMs = newestMs === -Infinity ? this.#clock.wallMs() : newestMs;
     this.#retention = new RetentionClock(this.#clock, trustedMs, this.#clockConfirmMs);
@@ -193,17 +198,24 @@ export class LmdbShardLog implements ShardLog {
     return stored === undefined ? null : decodeLane(stored);
   }
 
-  async trim(ref: ShardRef, position: Position): Promise<{ blocks: number; records: number; bytes: number }> {
+  async trim(
+    ref: ShardRef,
+    position: Position,
+    changes: readonly MetaChange[] = [],
+  ): Promise<{ blocks: number; records: number; bytes: number }> {
     const shard = this.#shards.seen(ref);
     const { blocks, visible } = shard;
     const from = this.#horizon(shard);
     const to = blocks.commitFrom(visible, position);
-    if (to <= from) return { blocks: 0, records: 0, bytes: 0 };
+    if (to <= from) {
+      if (changes.length > 0) this.#purge.stageHead(shard, from, changes);
+      return { blocks: 0, records: 0, bytes: 0 };
+    }
     const before = blocks.countsBefore(visible, from);
     const after = blocks.countsBefore(visible, to);
     // Readers stop seeing it at once; the disk follows with the next commits.
     shard.visible = { ...visible, first: to };
-    this.#purge.stageHead(shard, to);
+    this.#purge.stageHead(shard, to, changes);
     return {
       blocks: Number(to - from),
       records: after.records - before.records,
@@ -339,4 +351,14 @@ export class LmdbShardLog implements ShardLog {
     const text = `lane ${lane.lane} has ${have}; ${lane.first}..${lane.last} does not follow`;
     throw new TributaryError(offer.kind === 'gap' ? 'LANE_GAP' : 'LANE_OVERLAP', text, { details: { have } });
   }
+}
+
+/**
+ * Where the running time goes on. What was noted is at most AGE_NOTED_MS behind; an arrival far ahead of it, or of the clock
+ * when nothing was noted yet, was stamped by a clock that was wrong, and must not age everything else.
+ */
+function runningStart(newestMs: number, notedMs: number, wallMs: number): number {
+  if (newestMs === -Infinity && notedMs === -Infinity) return wallMs;
+  if (notedMs === -Infinity) return Math.min(newestMs, wallMs);
+  return newestMs <= notedMs + 2 * AGE_NOTED_MS ? Math.max(newestMs, notedMs) : notedMs;
 }

@@ -6,7 +6,7 @@ import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
 import type { Table } from './batch.ts';
 import { LmdbEngine } from './lmdb-engine.ts';
 import { LmdbMeta } from './lmdb-meta.ts';
-import { LmdbShardLog } from './lmdb-shard-log.ts';
+import { AGE_NOTED_MS, LmdbShardLog } from './lmdb-shard-log.ts';
 import { listStored } from '../meta-list.ts';
 import type { LogCensus, LogTables } from './shard-registry.ts';
 import { makeStoreFile } from './new-store-file.ts';
@@ -64,7 +64,6 @@ export interface LmdbOptions {
 const SWEEP_MS = 60_000;
 /** How far the running time has come, noted so often: a log nobody writes to gets older, too. */
 const AGE_KEY = 'age/running-ms';
-const AGE_NOTED_MS = 3_600_000;
 const FIRST_KEY = Buffer.of(0);
 /** Far more than a store of format 1 can have. */
 const ROWS_MAX = 1_000_000;
@@ -126,6 +125,7 @@ async function openParts(
   if (isCopy(system, path) || isOlder) engine.alone(() => goOnAsCopy(system, log, options, layout));
   log.resume();
   let notedMs = log.nowMs();
+  if (options.ageBy === 'running') meta.putLazy(AGE_KEY, Buffer.from(`${notedMs}`));
   const sweeps = setInterval(() => {
     if (committer.stopped !== null) return;
     log.sweep();
@@ -155,7 +155,8 @@ async function openParts(
 }
 
 function notedAge(entry: MetaEntry | null): number {
-  return entry === null ? -Infinity : Number(Buffer.from(entry.value).toString());
+  const notedMs = entry === null ? Number.NaN : Number(Buffer.from(entry.value).toString());
+  return Number.isFinite(notedMs) ? notedMs : -Infinity;
 }
 
 interface OldTables {

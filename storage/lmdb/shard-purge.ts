@@ -1,6 +1,7 @@
 // Frees the disk: heads that were trimmed or have expired, and the blocks of dropped shards. A few at a time, so that no
 // commit gets long; what a crash leaves behind is remembered on the disk and taken up again.
 import { isTributaryError } from '../../stream/errors.ts';
+import type { MetaChange } from '../../stream/ports.ts';
 import type { Batch } from './batch.ts';
 import type { Committer } from './committer.ts';
 import { laneBirthKey } from './shard-birth.ts';
@@ -11,16 +12,22 @@ import { segmentsFrom } from '../time-segments.ts';
 /** Deleting a block is cheap: 2.5 million a second, 0.02 bytes written for each byte freed. */
 export const BLOCKS_PER_COMMIT_MAX = 4_096;
 
+export type ChangeMeta = (batch: Batch, change: MetaChange) => void;
+
 export class ShardPurge {
   readonly #committer: Committer;
   readonly #tables: LogTables;
   readonly #shards: ShardRegistry;
+  readonly #change: ChangeMeta;
   readonly #dropped = new Set<number>();
+  /** What becomes durable with the head of a shard, by key. */
+  readonly #beside = new WeakMap<Shard, Map<string, MetaChange>>();
 
-  constructor(committer: Committer, tables: LogTables, shards: ShardRegistry) {
+  constructor(committer: Committer, tables: LogTables, shards: ShardRegistry, change: ChangeMeta) {
     this.#committer = committer;
     this.#tables = tables;
     this.#shards = shards;
+    this.#change = change;
   }
 
   /** Hides every block before `to` from readers at once, and deletes what may be deleted in this commit. */
@@ -47,12 +54,21 @@ export class ShardPurge {
     if (oldest < first) batch.onDurable(() => this.stageHead(shard, first));
   }
 
-  /** Deletes the head with the next commits. */
-  stageHead(shard: Shard, to: bigint): void {
+  /** Deletes the head with the next commits; the first of them has the changes. */
+  stageHead(shard: Shard, to: bigint, changes: readonly MetaChange[] = []): void {
+    const beside = this.#beside.get(shard) ?? new Map<string, MetaChange>();
+    this.#beside.set(shard, beside);
+    for (const change of changes) beside.set(change.key, change);
     // It takes the place of what is staged for the shard, which may go further; readers have seen how far.
     const furthest = to > shard.visible.first ? to : shard.visible.first;
     const decide = (batch: Batch): void => {
       if (!shard.isDropped) this.dropHead(batch, shard, furthest);
+      for (const change of beside.values()) {
+        this.#change(batch, change);
+        batch.onDurable(() => {
+          if (beside.get(change.key) === change) beside.delete(change.key);
+        });
+      }
     };
     this.#committer.stage(shard, decide, true);
   }

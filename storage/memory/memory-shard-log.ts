@@ -11,6 +11,7 @@ import type {
   Clock,
   LaneRow,
   LaneState,
+  MetaChange,
   PageBounds,
   ShardBounds,
   ShardLog,
@@ -118,8 +119,14 @@ export class MemoryShardLog implements ShardLog {
     return this.#shard(ref).lanes.get(lane) ?? null;
   }
 
-  async trim(ref: ShardRef, position: Position): Promise<{ blocks: number; records: number; bytes: number }> {
+  async trim(
+    ref: ShardRef,
+    position: Position,
+    changes: readonly MetaChange[] = [],
+  ): Promise<{ blocks: number; records: number; bytes: number }> {
     const shard = this.#shard(ref);
+    for (const change of changes) this.#meta.checkChange(change);
+    for (const change of changes) this.#meta.apply(change);
     const kept = this.#kept(shard);
     const gone = kept.filter((block) => isBefore(block, position));
     if (gone.length > 0) shard.blocks = kept.slice(gone.length);

@@ -51,7 +51,7 @@ class SealedShardLog implements ShardLog {
   dropShard: ShardLog['dropShard'] = (ref) => this.#log.dropShard(ref);
   setRetention: ShardLog['setRetention'] = (ref, ms) => this.#log.setRetention(ref, ms);
   lane: ShardLog['lane'] = (ref, lane) => this.#log.lane(ref, lane);
-  trim: ShardLog['trim'] = (ref, position) => this.#log.trim(ref, position);
+  trim: ShardLog['trim'] = (ref, position, changes) => this.#log.trim(ref, position, changes);
   bounds: ShardLog['bounds'] = (ref) => this.#log.bounds(ref);
   seekTime: ShardLog['seekTime'] = (ref, ms) => this.#log.seekTime(ref, ms);
   seekOrdinal: ShardLog['seekOrdinal'] = (ref, ordinal) => this.#log.seekOrdinal(ref, ordinal);

@@ -9,6 +9,19 @@ const HOUR_MS = 3_600_000;
 describe.each(ALL_ENGINES)('$name: retention', (engine) => {
   const bench = benches(engine);
 
+  it('trims in one commit with what is to be remembered of it', async () => {
+    const opened = bench();
+    let { log, meta } = await opened.open();
+    await log.createShard(REF, { retentionMs: Infinity });
+    for (let index = 0; index < 3; index += 1) await log.append(REF, block(2));
+    await log.trim(REF, toPosition(1n, 2n, 0), [{ key: 'gone', value: Buffer.from('2') }]);
+    await log.trim(REF, toPosition(1n, 3n, 0), [{ key: 'gone', value: Buffer.from('4') }]);
+    await log.append(REF, block(1));
+    if (engine.isDurable) ({ log, meta } = await opened.reopen());
+    expect(Buffer.from((await meta.get('gone'))?.value ?? []).toString()).toBe('4');
+    expect(await log.bounds(REF)).toMatchObject({ records: 3, totalRecords: 7 });
+  });
+
   it('starts reads at the horizon, and deletes what expired with the next append', async () => {
     const opened = bench();
     const { log } = await opened.open();

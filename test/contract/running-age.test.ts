@@ -40,6 +40,21 @@ describe.each(perShard)('$name: ages', (engine) => {
     expect(arrivalMs).toBe(START_MS + HOUR_MS + 5);
   });
 
+  it('are not taken from a block that was stamped far ahead', async () => {
+    const opened = bench({ ageBy: 'wall' });
+    let store = await opened.open();
+    const other = { ...REF, shardId: 'other' };
+    for (const ref of [REF, other]) await store.log.createShard(ref, { retentionMs: Infinity });
+    await store.log.append(REF, block());
+    opened.clock.ms += 70 * 365 * 24 * HOUR_MS;
+    await store.log.append(other, block());
+    await store.close();
+    opened.clock.ms = START_MS + HOUR_MS;
+    store = await engine.open(opened.path, opened.clock, { ageBy: 'running' });
+    expect(store.nowMs()).toBe(START_MS + HOUR_MS);
+    await store.close();
+  });
+
   it('grow by the clock when the operator wants it', async () => {
     const opened = bench({ ageBy: 'wall' });
     let store = await opened.open();

@@ -17,13 +17,13 @@ const clock: Clock = { wallMs: () => Date.now(), monotonicUs: () => BigInt(Date.
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-async function open(pace = { ms: 60_000 }) {
+async function open(pace = { ms: 60_000 }, pendingBytesMax = 1e9) {
   const store = await openMemoryStore({ clock });
   await store.log.createShard(REF, { retentionMs: Infinity });
   const records = new RecordLog(store.log, openRunIdentity(), clock, nodeDigest, {
     pace: { waitMs: () => pace.ms },
     clockSync: () => 'unknown',
-    pendingBytesMax: 1e9,
+    pendingBytesMax,
   });
   const startedMs = Date.now();
   const durableMs = new Map<string, number>();
@@ -102,6 +102,15 @@ describe('a pace that asks for waiting', () => {
     append('large', { class: 'bulk' }, 'x'.repeat(BLOCK_BYTES_TARGET));
     await vi.advanceTimersByTimeAsync(1);
     expect(durableMs.size).toBe(2);
+  });
+
+  it('takes a record that is larger than all that may wait beside those that do', async () => {
+    const { append, durableMs } = await open({ ms: 60_000 }, BLOCK_BYTES_TARGET);
+    append('small', { class: 'normal' });
+    await vi.advanceTimersByTimeAsync(10);
+    append('large', { class: 'normal' }, 'x'.repeat(3 * BLOCK_BYTES_TARGET));
+    await vi.advanceTimersByTimeAsync(1);
+    expect([...durableMs.keys()]).toEqual(['small', 'large']);
   });
 
   it('lets nobody wait once the log is flushed', async () => {
