@@ -16,8 +16,8 @@ export function printShards(shards: readonly InspectedShard[], nowMs: number): v
       String(shard.bytes),
       String(shard.lostRecords),
       shard.epoch,
-      age(shard.oldestArrivalMs),
-      age(shard.newestArrivalMs),
+      age(shard.oldestMs),
+      age(shard.newestMs),
     ]),
   );
 }

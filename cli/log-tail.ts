@@ -5,6 +5,8 @@ import { nodeDigest } from '../runtime/digest.ts';
 import { isSealed, newestBlocks, storeFilesIn } from '../server/log-files.ts';
 import type { FoundBlock, FoundShard } from '../server/log-files.ts';
 import { decodeBlock } from '../stream/block.ts';
+import type { Block } from '../stream/block.ts';
+import { isTributaryError } from '../stream/errors.ts';
 import { eventTime } from '../stream/event-time.ts';
 import type { ClockAnchor } from '../stream/event-time.ts';
 import { printDocument, printLine, printNotice, printable } from './output.ts';
@@ -21,10 +23,9 @@ interface ShownRecord {
   readonly shard: string;
   /** Place in the shard since it was made. */
   readonly ordinal: number;
-  /** null: the clock was never known to be right. */
-  readonly eventTime: string | null;
+  /** As far as it is known; `clock` says how far that can be trusted. */
+  readonly eventTime: string;
   readonly clock: string;
-  readonly arrivalTime: string;
   readonly partitionKey: string;
   readonly data: Uint8Array;
 }
@@ -60,7 +61,12 @@ function recordsOf(
     printNotice(`${found.recordCount} records of ${stream} are encrypted and not shown`);
     return [];
   }
-  const { header, records } = decodeBlock(found.block, nodeDigest, nodeCodecs);
+  const decoded = decodedOf(found);
+  if (decoded === null) {
+    printNotice(`${found.recordCount} records of ${stream} are damaged and not shown`);
+    return [];
+  }
+  const { header, records } = decoded;
   const anchor = anchors.get(Buffer.from(header.bootId).toString('hex'));
   return records.map(({ partitionKey, data, monotonicUs }, index) => {
     const { ms, state } = eventTime(header, monotonicUs, anchor);
@@ -68,21 +74,31 @@ function recordsOf(
       stream,
       shard: shardId,
       ordinal: found.cumulativeRecords - found.recordCount + index + 1,
-      eventTime: state === 'unknown' ? null : new Date(ms).toISOString(),
+      eventTime: new Date(ms).toISOString(),
       clock: state,
-      arrivalTime: new Date(found.arrivalMs).toISOString(),
       partitionKey,
       data,
     };
   });
 }
 
+function decodedOf({ block }: FoundBlock): Block | null {
+  try {
+    return decodeBlock(block, nodeDigest, nodeCodecs);
+  } catch (error) {
+    if (!isTributaryError(error)) throw error;
+    return null;
+  }
+}
+
 function show({ data, ...record }: ShownRecord, isJson: boolean): void {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (isJson) return printDocument(RECORD_SCHEMA, { ...record, data: bytes.toString('base64') });
-  const { stream, shard, ordinal, eventTime: time, arrivalTime, partitionKey } = record;
+  const { stream, shard, ordinal, eventTime: time, clock, partitionKey } = record;
   const text = bytes.toString('utf8').slice(0, DATA_CHARACTERS_SHOWN);
   printLine(
-    printable(`${time ?? `(${arrivalTime})`}  ${stream}/${shard} ${ordinal}  ${partitionKey}  ${text}`),
+    printable(
+      `${time}${clock === 'unknown' ? '?' : ' '} ${stream}/${shard} ${ordinal}  ${partitionKey}  ${text}`,
+    ),
   );
 }

@@ -35,16 +35,10 @@ export class DiskRoom {
   readonly #path: string;
   readonly #folder: string;
   #freePagesBefore = 0;
-  #hasMetEnd = false;
 
   constructor(path: string) {
     this.#path = path;
     this.#folder = dirname(path);
-  }
-
-  /** The disk turned out to be full all the same: nothing is tried until there is room in plenty. */
-  metEnd(): void {
-    this.#hasMetEnd = true;
   }
 
   /**
@@ -53,11 +47,8 @@ export class DiskRoom {
    */
   ask(size: CommitSize, pages: () => FilePages): RoomAnswer {
     const spare = this.#freeBytes() - size.bytes - this.#freeListBytes();
-    if (spare >= ADDING_HEADROOM_BYTES) {
-      this.#hasMetEnd = false;
-      return 'yes';
-    }
-    if (this.#hasMetEnd || spare < FREEING_HEADROOM_BYTES) return 'no';
+    if (spare >= ADDING_HEADROOM_BYTES) return 'yes';
+    if (spare < FREEING_HEADROOM_BYTES) return 'no';
     return size.isFreeing ? 'yes' : this.#askFile(size, spare, pages());
   }
 

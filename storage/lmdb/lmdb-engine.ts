@@ -41,7 +41,7 @@ export class LmdbEngine implements Engine {
   #owners: Db | null = null;
   #isWedged = false;
   #isClosed = false;
-  #writtenAtClose = 0;
+  #written = 0;
   readonly #firstTransaction: number;
 
   /** `capBytes`: size that the file may have. */
@@ -101,8 +101,10 @@ export class LmdbEngine implements Engine {
     try {
       await this.#transactOnce(write, size.bytes);
     } catch (error) {
-      if (isTributaryError(error, 'STORAGE_FULL')) this.#room.metEnd();
-      throw error;
+      if (!isTributaryError(error, 'STORAGE_FULL')) throw error;
+      // The library may have damaged this process's memory: see disk-room.ts, which prevents it where the disk tells its size.
+      const text = `the disk of ${dirname(this.#path)} became full in the middle of a write: what was acknowledged is safe, nothing more is acknowledged; make room and restart`;
+      throw new TributaryError('STORAGE_FAILED', text, { cause: error });
     }
   }
 
@@ -164,12 +166,21 @@ export class LmdbEngine implements Engine {
     return [...databases, root, free].reduce((sum, stats) => sum + PAGE_BYTES * pagesOf(stats), 0);
   }
 
+  #countWritten(): number {
+    try {
+      const { pagesWritten, lastTxnId } = this.#root.getStats() as RootStats;
+      const commits = lastTxnId - this.#firstTransaction;
+      return PAGE_BYTES * pagesWritten + (PAGE_BYTES + FILE_SYSTEM_BYTES_PER_COMMIT) * commits;
+    } catch {
+      // Behind a failed write the library counts nothing any more.
+      return this.#written;
+    }
+  }
+
   /** Since it was opened. A commit writes its pages, a root page, and what the file system adds. */
   writtenBytes(): number {
-    if (this.#isClosed) return this.#writtenAtClose;
-    const { pagesWritten, lastTxnId } = this.#root.getStats() as RootStats;
-    const commits = lastTxnId - this.#firstTransaction;
-    return PAGE_BYTES * pagesWritten + (PAGE_BYTES + FILE_SYSTEM_BYTES_PER_COMMIT) * commits;
+    if (!this.#isClosed) this.#written = this.#countWritten();
+    return this.#written;
   }
 
   #pages(): FilePages {
@@ -181,7 +192,7 @@ export class LmdbEngine implements Engine {
   /** A commit that never ended would keep it waiting for ever: then the process has to end instead. */
   async close(): Promise<void> {
     if (this.#isWedged || this.#isClosed) return;
-    this.#writtenAtClose = this.writtenBytes();
+    this.writtenBytes();
     this.#isClosed = true;
     this.#cap?.close();
     this.#disown();

@@ -1,5 +1,7 @@
 // What is in a store file, told from its pages: of a program's store while it runs, and of a damaged one. It changes
 // nothing and asks nobody.
+import { parseHeader } from '../../stream/block-header.ts';
+import { isSealed } from '../seal/sealed-block.ts';
 import { readFreeList } from './free-list.ts';
 import { decodeEntry } from '../meta-entry.ts';
 import { PageFile } from './page-file.ts';
@@ -12,7 +14,7 @@ import { decodeShardRow, lostFrom } from '../lmdb/shard-row.ts';
 import type { ShardRow } from '../lmdb/shard-row.ts';
 import { FORMAT_KEY, decodeFormat } from '../lmdb/store-format.ts';
 import type { StoreFormat } from '../lmdb/store-format.ts';
-import { readEnvelope } from '../lmdb/stored-block.ts';
+import { readEnvelope, unwrapBlock } from '../lmdb/stored-block.ts';
 import type { ReadEnvelope } from '../lmdb/stored-block.ts';
 
 const INSPECT_SCHEMA = 'tributary.log-inspect/1';
@@ -39,8 +41,9 @@ export interface InspectedShard {
   readonly records: number;
   readonly bytes: number;
   readonly lostRecords: number;
-  readonly oldestArrivalMs: number | null;
-  readonly newestArrivalMs: number | null;
+  /** When the oldest and the newest block were written, by the clock of who wrote them; null when it is sealed. */
+  readonly oldestMs: number | null;
+  readonly newestMs: number | null;
   readonly lanes: readonly InspectedLane[];
 }
 
@@ -187,10 +190,23 @@ class Inspection {
       records: first === null || last === null ? 0 : last.cumulativeRecords - before - lost.records,
       bytes: first === null || last === null ? 0 : last.cumulativeBytes - beforeBytes - lost.bytes,
       lostRecords: row.lostRecords,
-      oldestArrivalMs: first?.arrivalMs ?? null,
-      newestArrivalMs: last?.arrivalMs ?? null,
+      oldestMs: this.#writtenMs(ends?.first),
+      newestMs: this.#writtenMs(ends?.last),
       lanes: this.#lanes.get(row.no) ?? [],
     };
+  }
+
+  /** Arrival times stand still while a gateway does not run: they tell an age, not a date. */
+  #writtenMs(entry: TreeEntry | undefined): number | null {
+    try {
+      const value = entry === undefined ? null : this.#trees.valueOf(entry);
+      if (value === null || readEnvelope(value).isLost) return null;
+      const { block } = unwrapBlock(value);
+      return isSealed(block) ? null : parseHeader(block).wallBaseMs;
+    } catch {
+      // Told where its envelope is read.
+      return null;
+    }
   }
 
   #envelope(entry: TreeEntry): ReadEnvelope | null {

@@ -11,7 +11,6 @@ import { isEnvelopeSound, readEnvelope, unwrapBlock } from '../lmdb/stored-block
 export interface FoundBlock {
   /** As stored: it may be sealed. */
   readonly block: Uint8Array;
-  readonly arrivalMs: number;
   readonly recordCount: number;
   /** Records of the shard up to and including this block: in a gateway's log the ordinal of its last one. */
   readonly cumulativeRecords: number;
@@ -87,8 +86,8 @@ function lastBlocks(entries: readonly TreeEntry[], trees: PageTrees, recordsMax:
 
 function blockOf(stored: Buffer | null): FoundBlock | null {
   if (stored === null || !isEnvelopeSound(stored)) return null;
-  const { isLost, arrivalMs, recordCount, cumulativeRecords } = readEnvelope(stored);
-  return isLost ? null : { block: unwrapBlock(stored).block, arrivalMs, recordCount, cumulativeRecords };
+  const { isLost, recordCount, cumulativeRecords } = readEnvelope(stored);
+  return isLost ? null : { block: unwrapBlock(stored).block, recordCount, cumulativeRecords };
 }
 
 function isBlocks(table: string): boolean {

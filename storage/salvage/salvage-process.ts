@@ -30,7 +30,11 @@ export function salvageInChild({ onProgress, ...request }: SalvageOptions): Prom
     child.on('message', (message) => {
       const answer = message as ChildAnswer;
       if (answer.kind === 'progress') onProgress?.(answer.doneBytes, answer.totalBytes);
-      else end = answer;
+      else {
+        end = answer;
+        // All is on the disk, and some of Node's releases may wait for themselves at their end.
+        child.kill('SIGKILL');
+      }
     });
     child.on('error', (error) => {
       words += error.message;

@@ -133,7 +133,8 @@ export class SalvageSource {
     for (const page of this.#pages()) {
       onBytes(page.number * page.bytes.length);
       if (this.#trees.reached.has(page.number) || page.transaction > this.#newest) continue;
-      const isFree = known?.has(page.number) ?? false;
+      // What was free for the root that is left may have been used by the one that is lost.
+      const isFree = (known?.has(page.number) ?? false) && !this.#isOfLostRoot(page.transaction);
       const rows = page.kind === 'leaf' ? this.#leaf(page, isFree) : isFree ? [] : this.#run(page);
       for (const row of rows) {
         if (this.#counts(row)) yield { ...row, isOld: isFree || known === null };
@@ -141,10 +142,14 @@ export class SalvageSource {
     }
   }
 
+  #isOfLostRoot(transaction: bigint): boolean {
+    return this.#isRootLost && this.#root !== null && transaction > this.#root.transaction;
+  }
+
   /** What a whole table does not have was deleted. */
   #counts({ kind, transaction }: Omit<FoundRow, 'isOld'>): boolean {
     if (this.#root === null || this.#damaged.has(kind)) return true;
-    if (this.#isRootLost && transaction > this.#root.transaction) return true;
+    if (this.#isOfLostRoot(transaction)) return true;
     const isKnown = this.tables.some((table) => table.kind === kind);
     return this.#isMainDamaged && (kind === 'blocks' || !isKnown);
   }

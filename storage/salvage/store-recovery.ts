@@ -1,6 +1,6 @@
 // Opens a program's store whatever state it is in: a damaged one is set aside, never deleted, and what is whole of it goes
 // on. Every step may be the last one of a program that is killed: the next start goes on from there.
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { TributaryError } from '../../stream/errors.ts';
 import type { Log, Store } from '../../stream/ports.ts';
@@ -10,6 +10,7 @@ import { quarantined, resumeSwap, salvagingPath, swapStores } from './quarantine
 import { salvageInChild } from './salvage-process.ts';
 import type { SalvageReport } from './salvage.ts';
 import { isDamage } from '../lmdb/storage-error.ts';
+import { readMeta } from '../seal/read-meta.ts';
 import { forgetFailure } from '../verify/store-probe.ts';
 
 export const ON_DAMAGE = ['salvage', 'refuse'] as const;
@@ -43,7 +44,7 @@ export async function openStore(options: RecoveryOptions): Promise<Store> {
 
 /** Of a store that nobody has open. The damaged file is kept under another name. */
 export async function salvageInPlace(
-  options: Pick<RecoveryOptions, 'path' | 'layout' | 'clock' | 'log' | 'onProgress'>,
+  options: Pick<RecoveryOptions, 'path' | 'layout' | 'clock' | 'log' | 'onProgress' | 'admit'>,
   from = options.path,
 ): Promise<SalvageReport & { readonly quarantinedFile: string }> {
   const { path, layout = 'shared', clock, log, onProgress } = options;
@@ -55,6 +56,7 @@ export async function salvageInPlace(
     wallMs: clock.wallMs(),
     ...(onProgress === undefined ? {} : { onProgress }),
   });
+  await admitTarget(targetPath, options.admit);
   const quarantinedFile = swapStores(path, targetPath, clock.wallMs()) ?? from;
   forgetFailure(path);
   const report = { ...salvaged, damagedFile: quarantinedFile, salvagedFile: path };
@@ -68,6 +70,20 @@ export async function salvageInPlace(
     notes: report.notes.slice(0, NOTES_TOLD),
   });
   return { ...report, quarantinedFile };
+}
+
+/** A wrong key is found before the damaged store gives up its name. */
+async function admitTarget(targetPath: string, admit: RecoveryOptions['admit']): Promise<void> {
+  if (admit === undefined) return;
+  try {
+    const entries = await readMeta(targetPath, '');
+    await admit((prefix) => entries.filter(({ key }) => key.startsWith(prefix)));
+  } catch (error) {
+    rmSync(targetPath, { force: true });
+    throw error;
+  } finally {
+    rmSync(`${targetPath}-lock`, { force: true });
+  }
 }
 
 /** Never a new, empty store in silence where there was one. */

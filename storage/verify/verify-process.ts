@@ -28,6 +28,8 @@ export function verifyInChild(file: string, depth: VerifyDepth): Promise<ChildAn
     });
     child.on('message', (message) => {
       answer = message as VerifyReport;
+      // It has nothing more to say, and some of Node's releases may wait for themselves at their end.
+      child.kill('SIGKILL');
     });
     child.on('error', (error) => {
       words += error.message;

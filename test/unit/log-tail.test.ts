@@ -68,8 +68,8 @@ it('shows the newest records, and when they were taken in as soon as that is kno
     }
   }
   expect(tailed({ limit: 1 })).toMatchObject([
-    { stream: 'a', ordinal: 10, eventTime: null, clock: 'unknown' },
-    { stream: 'b', ordinal: 10, eventTime: null },
+    { stream: 'a', ordinal: 10, eventTime: new Date(5_000).toISOString(), clock: 'unknown' },
+    { stream: 'b', ordinal: 10, clock: 'unknown' },
   ]);
   const log = openLog('test', { level: 'error', write: () => undefined });
   const parts = { meta: store.meta, clock, log, bootId: identity.bootId, isSynchronized: () => false };
