@@ -53,7 +53,7 @@ export function sliceBlock(
 }
 
 /** The run that wrote the block: what tells a resend from re-used ordinals. */
-export function runIdOf(header: BlockHeader): Uint8Array {
+export function runIdOf(header: Pick<BlockHeader, 'blockId'>): Uint8Array {
   return header.blockId.subarray(0, RUN_ID_BYTES);
 }
 

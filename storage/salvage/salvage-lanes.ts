@@ -26,9 +26,11 @@ export class LaneEnds {
   readonly #byRun = new Map<string, LaneEnd>();
 
   pass(block: FoundBlock): void {
-    if (block.envelope.isLost || block.laneHash === 0n) return;
-    if (block.laneHash === null) this.#byRun.set(runKey(block.class, block.run), endOf(block, null));
-    else this.#byHash.set(block.laneHash, endOf(block, this.#byHash.get(block.laneHash) ?? null));
+    const { envelope, laneHash: hash, class: recordClass, run, firstOrdinal } = block;
+    if (envelope.isLost || hash === 0n || firstOrdinal === null) return;
+    const first = { run, firstOrdinal };
+    if (hash !== null) this.#byHash.set(hash, endOf(block, first, this.#byHash.get(hash)));
+    else if (recordClass !== null) this.#byRun.set(runKey(recordClass, run), endOf(block, first));
   }
 
   /** Null when no block of the lane is kept. */
@@ -79,15 +81,15 @@ function ended(state: LaneState, end: LaneEnd, row: ShardRow, tag: LaneTag | nul
   return { last: end.last, position, tag: encodeLaneTag({ runs, fingerprint: null }) };
 }
 
-function endOf({ commit, envelope, run, firstOrdinal }: FoundBlock, before: LaneEnd | null): LaneEnd {
+function endOf({ commit, envelope }: FoundBlock, first: LaneRun, before?: LaneEnd): LaneEnd {
   const { recordCount } = envelope;
   const runs = before?.runs ?? [];
-  const isSame = runs.at(-1)?.run === run;
+  const isSame = runs.at(-1)?.run === first.run;
   return {
     commit,
     recordCount,
-    last: firstOrdinal + BigInt(recordCount) - 1n,
-    runs: isSame ? runs : [...runs, { run, firstOrdinal }].slice(-LANE_RUNS_MAX),
+    last: first.firstOrdinal + BigInt(recordCount) - 1n,
+    runs: isSame ? runs : [...runs, first].slice(-LANE_RUNS_MAX),
   };
 }
 

@@ -1,13 +1,13 @@
 // Which of the blocks that were found make up a shard again: in order, each continuing the counts of the one before, with
 // a mark where some are missing. Pure: it reads blocks and answers what to write.
-import { parseHeader } from '../../stream/block-header.ts';
-import { checkBlock } from '../../stream/block.ts';
 import { runIdOf } from '../../stream/block-cut.ts';
-import type { Digest } from '../../stream/ports.ts';
+import type { Codec, Digest } from '../../stream/ports.ts';
+import type { RecordClass } from '../../stream/record.ts';
 import { commitOf } from '../shard-keys.ts';
 import type { LostRun, ShardRow } from '../lmdb/shard-row.ts';
 import { homeOf, isEnvelopeSound, readEnvelope, unwrapBlock } from '../lmdb/stored-block.ts';
 import type { ReadEnvelope } from '../lmdb/stored-block.ts';
+import { checkStoredBlock, headOfStored } from '../verify/block-check.ts';
 
 export interface FoundBlock {
   readonly commit: bigint;
@@ -17,9 +17,11 @@ export interface FoundBlock {
   readonly isSound: boolean;
   /** Null: it does not say. */
   readonly laneHash: bigint | null;
-  readonly class: string;
+  /** Null: it does not say. */
+  readonly class: RecordClass | null;
   readonly run: string;
-  readonly firstOrdinal: bigint;
+  /** Null: it does not say. */
+  readonly firstOrdinal: bigint | null;
 }
 
 export interface Mark {
@@ -41,16 +43,16 @@ export function lookAtBlock(key: Buffer, stored: Buffer, tag: number): FoundBloc
     if (home !== null && isSound && home.shardTag !== tag) return null;
     const found = { commit: commitOf(key), envelope, isSound, isSure: home !== null && isSound };
     if (envelope.isLost) {
-      return isSound ? { ...found, laneHash: 0n, class: '', run: '', firstOrdinal: 0n } : null;
+      return isSound ? { ...found, laneHash: 0n, class: null, run: '', firstOrdinal: 0n } : null;
     }
-    const header = parseHeader(unwrapBlock(stored).block);
-    if (header.recordCount !== envelope.recordCount) return null;
+    const head = headOfStored(unwrapBlock(stored).block);
+    if (head.recordCount !== envelope.recordCount) return null;
     return {
       ...found,
       laneHash: home === null || !isSound ? null : home.laneHash,
-      class: header.class,
-      run: Buffer.from(runIdOf(header)).toString('hex'),
-      firstOrdinal: header.firstOrdinal,
+      class: head.class,
+      run: Buffer.from(runIdOf(head)).toString('hex'),
+      firstOrdinal: head.firstOrdinal,
     };
   } catch {
     return null;
@@ -58,10 +60,10 @@ export function lookAtBlock(key: Buffer, stored: Buffer, tag: number): FoundBloc
 }
 
 /** Whether a stored block is worth keeping before its neighbours are known. */
-export function isWholeBlock(stored: Buffer, digest: Digest): boolean {
+export function isWholeBlock(stored: Buffer, digest: Digest, codecs: readonly Codec[]): boolean {
   try {
     const { isLost } = readEnvelope(stored);
-    if (!isLost) checkBlock(unwrapBlock(stored).block, digest);
+    if (!isLost) checkStoredBlock(unwrapBlock(stored).block, digest, codecs);
     return !isLost || isEnvelopeSound(stored);
   } catch {
     return false;

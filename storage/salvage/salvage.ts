@@ -3,6 +3,7 @@
 import { statSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { nodeCodecs } from '../../runtime/codecs.ts';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { TributaryError } from '../../stream/errors.ts';
 import { PageFile } from '../pages/page-file.ts';
@@ -98,7 +99,7 @@ class Salvage {
       }
       if (row.kind === 'system' && row.key.equals(FORMAT_KEY))
         checkVersion(this.#options.damagedPath, row.value);
-      if (row.kind === 'blocks' && !isWholeBlock(row.value, nodeDigest)) {
+      if (row.kind === 'blocks' && !isWholeBlock(row.value, nodeDigest, nodeCodecs)) {
         this.#damagedBlocks += 1;
         continue;
       }

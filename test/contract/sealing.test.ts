@@ -26,11 +26,16 @@ import { sealStore } from '../../storage/seal/seal-store.ts';
 import { SEAL_BYTES, checkSealed, isSealed, openBlock, sealBlock } from '../../storage/seal/sealed-block.ts';
 import { FOLDER_KEY, Vault, nextKeyFile } from '../../storage/seal/vault.ts';
 import { verifyFolder } from '../../storage/verify/verify.ts';
-import { blockOf, record } from '../blocks.ts';
+import { FRAME, blockOf, record } from '../blocks.ts';
 import { ManualClock, REF, allBlocks, block, hex, laneBlock, outcome } from './engines.ts';
 
 const OTHER = { streamId: 'other', shardId: REF.shardId };
 const MARKER = 'the-secret-temperature-is-451';
+/** Key 7 of 32 bytes of 1, in the shard REF. */
+const OF_VERSION_1 =
+  'VFJTMaeAPuoBAAAAnQAAAAEAAAAHAAAACRsFSD9E7dYUZUkNAAECAwQFBgcICQoLDA0OD46vdkQBtDPw2DjWSw0bup6BxOpr7vw5' +
+  '+A14/wEIHrKNIB7HBK6HoY0sldT3u5+et3fdxhqZcuoqse4O1Tx0fN69pz8ocqpast5BCaLeFW7Quvs3Bel2dlntbQ+EZMHYUj/J' +
+  'CleS3NA+kA==';
 const clock = new ManualClock();
 
 let folder = '';
@@ -121,7 +126,13 @@ describe('a sealed block', () => {
 
   it('is proved whole without its key: every flipped bit is found', () => {
     const whole = sealed();
-    expect(checkSealed(whole, nodeDigest)).toEqual({ keyId: 7, recordCount: 1 });
+    expect(checkSealed(whole, nodeDigest)).toEqual({
+      keyId: 7,
+      recordCount: 1,
+      blockId: FRAME.blockId,
+      class: FRAME.class,
+      firstOrdinal: FRAME.firstOrdinal,
+    });
     for (let bit = 0; bit < whole.length * 8; bit += 1) {
       const flipped = Uint8Array.from(whole);
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -152,9 +163,18 @@ describe('a sealed block', () => {
       expect(() => openBlock(whole, ref, find, nodeDigest)).toThrow(code('BLOCK_CHECKSUM'));
     }
     const swapped = Buffer.from(sealed());
-    swapped.set(whole.subarray(52), 52);
+    swapped.set(whole.subarray(60), 60);
     swapped.writeUInt32LE(nodeDigest.crc32(swapped.subarray(8)), 4);
     expect(() => openBlock(swapped, REF, find, nodeDigest)).toThrow(code('BLOCK_CHECKSUM'));
+  });
+
+  it('opens when it is of version 1, which does not say where it belongs in its lane', () => {
+    const old = Buffer.from(OF_VERSION_1, 'base64');
+    const { class: recordClass, firstOrdinal, blockId } = checkSealed(old, nodeDigest);
+    expect([recordClass, firstOrdinal, hex(blockId)]).toEqual([null, null, hex(FRAME.blockId)]);
+    const find1 = () => Buffer.alloc(32, 1);
+    const frame = { class: 'alarm', firstOrdinal: 42n } as const;
+    expect(hex(openBlock(old, REF, find1, nodeDigest))).toBe(hex(blockOf([record('k', 'old')], frame)));
   });
 });
 

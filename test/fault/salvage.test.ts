@@ -1,5 +1,7 @@
 // Goal: whatever is done to a store file, what its whole pages hold is kept, nothing is numbered twice, and what is lost is
-// counted. Method: stores of known blocks, damaged by a seeded hand in every way a card or an operator can.
+// counted, encrypted or not: the key is not there. Method: stores of known blocks, damaged by a seeded hand in every way a
+// card or an operator can.
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { nodeDigest } from '../../runtime/digest.ts';
 import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import type { LmdbLayout } from '../../storage/lmdb/lmdb-store.ts';
 import { salvageStore } from '../../storage/salvage/salvage.ts';
+import { isSealed, openBlock, sealBlock } from '../../storage/seal/sealed-block.ts';
 import { verifyFolder } from '../../storage/verify/verify.ts';
 import { decodeBlock } from '../../stream/block.ts';
 import { START_POSITION, positionParts } from '../../stream/position.ts';
@@ -16,7 +19,13 @@ import { randomOf } from '../seeded-random.ts';
 import { ManualClock, bytes, hex } from '../contract/engines.ts';
 import { blockOf, numberedRecords, record } from '../blocks.ts';
 
-const LAYOUTS: readonly LmdbLayout[] = ['shared', 'perShard'];
+const KINDS: readonly { readonly layout: LmdbLayout; readonly blocks: 'plain' | 'sealed' }[] = [
+  { layout: 'shared', blocks: 'plain' },
+  { layout: 'shared', blocks: 'sealed' },
+  { layout: 'perShard', blocks: 'plain' },
+  { layout: 'perShard', blocks: 'sealed' },
+];
+const KEY = { id: 1, key: randomBytes(32) };
 const PAGE = 4096;
 const SEEDS = process.env['NIGHTLY'] === 'true' ? 300 : Number(process.env['SEEDS'] ?? 3);
 const FIRST_SEED = Number(process.env['SEED'] ?? 1);
@@ -28,6 +37,7 @@ interface Written {
   readonly position: bigint;
   readonly ordinal: bigint;
   readonly count: number;
+  /** As stored. */
   readonly block: Uint8Array;
 }
 
@@ -43,7 +53,11 @@ const clock = new ManualClock();
 const openStore = (layout: LmdbLayout, file = path) => openLmdbStore({ path: file, clock, layout });
 
 /** Three shards of small and large blocks, one of them trimmed, each block with a row of the map. */
-async function fill(layout: LmdbLayout, seed: number): Promise<{ written: Written[]; live: Written[] }> {
+async function fill(
+  layout: LmdbLayout,
+  seed: number,
+  isSealing: boolean,
+): Promise<{ written: Written[]; live: Written[] }> {
   const random = randomOf(seed);
   const store = await openStore(layout);
   const written: Written[] = [];
@@ -59,7 +73,8 @@ async function fill(layout: LmdbLayout, seed: number): Promise<{ written: Writte
     const size = random() < 0.5 ? 20 : Math.floor(random() * 12_000);
     const text = `${ref.streamId} ${index} ${'x'.repeat(size)}`;
     const [, ...rest] = numberedRecords(count);
-    const block = blockOf([record('k', text), ...rest], { firstOrdinal: ordinal });
+    const plain = blockOf([record('k', text), ...rest], { firstOrdinal: ordinal });
+    const block = isSealing ? sealBlock(plain, count, ref, KEY, nodeDigest) : plain;
     const { first } = await store.log.append(ref, {
       block,
       recordCount: count,
@@ -152,7 +167,7 @@ async function read(
       .readBlocks(ref, START_POSITION, { blocks: FOREVER, bytes: FOREVER })
       .catch(() => null);
     const blocks = (page?.blocks ?? []).map((stored) => {
-      const { header } = decodeBlock(stored.block, nodeDigest);
+      const { header } = decodeBlock(opened(stored.block, ref), nodeDigest);
       expect(BigInt(stored.cumulativeRecords - stored.recordCount) + 1n).toBe(header.firstOrdinal);
       return { block: hex(stored.block), position: stored.first, ordinal: header.firstOrdinal };
     });
@@ -161,7 +176,11 @@ async function read(
   return found;
 }
 
-describe.each(LAYOUTS)('a damaged store (layout %s)', (layout) => {
+function opened(block: Uint8Array, ref: ShardRef): Uint8Array {
+  return isSealed(block) ? openBlock(block, ref, () => KEY.key, nodeDigest) : block;
+}
+
+describe.each(KINDS)('a damaged store (layout $layout, blocks $blocks)', ({ layout, blocks: kind }) => {
   it.each(Object.entries(DAMAGES))(
     'with %s keeps what is whole',
     { timeout: 300_000 },
@@ -170,7 +189,7 @@ describe.each(LAYOUTS)('a damaged store (layout %s)', (layout) => {
         const say = `SEED=${seed}`;
         rmSync(path, { force: true });
         rmSync(`${path}-lock`, { force: true });
-        const { written: ever, live: written } = await fill(layout, seed);
+        const { written: ever, live: written } = await fill(layout, seed, kind === 'sealed');
         const sound = readFileSync(path);
         const damaged = damage(Buffer.from(sound), randomOf(seed * 7 + 1));
         writeFileSync(path, damaged);
