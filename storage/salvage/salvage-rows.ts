@@ -89,11 +89,14 @@ export class SalvagedRows {
     this.#target.flush();
   }
 
-  /** Entries of the map that are kept a second time. */
+  /** Entries of the map that are kept a second time, unless they are there and not older. */
   #bringBackCopies(): void {
     const copies = this.#target.rows('system').filter(({ key }) => isCopyRow(key));
-    for (const { key, value } of copies) {
-      if (!this.#target.has('meta', copiedKey(key))) this.#target.put('meta', copiedKey(key), value);
+    for (const copy of copies) {
+      const key = copiedKey(copy.key);
+      const entry = this.#target.row('meta', key);
+      if (entry === undefined || decodeEntry(entry).revision < decodeEntry(copy.value).revision)
+        this.#target.put('meta', key, copy.value);
     }
     this.#target.flush();
   }

@@ -103,6 +103,10 @@ export class SalvageTarget {
     return this.#table(kind, 0).doesExist(key);
   }
 
+  row(kind: RowTable, key: Buffer): Buffer | undefined {
+    return this.#table(kind, 0).get(key);
+  }
+
   count(kind: RowTable): number {
     return this.#table(kind, 0).getKeysCount({ start: FIRST_KEY });
   }

@@ -12,6 +12,7 @@ export type DamageKind =
   | 'format'
   | 'shard-row'
   | 'lane-row'
+  | 'map-row'
   | 'free-list'
   | 'rows-missing'
   | 'block-missing'

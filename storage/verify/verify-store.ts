@@ -8,7 +8,8 @@ import type { Digest } from '../../stream/ports.ts';
 import { TABLES_MAX } from '../lmdb/lmdb-engine.ts';
 import { FORMAT_KEY, FORMAT_VERSION, FORMAT_VERSION_MIN, decodeFormat } from '../lmdb/store-format.ts';
 import type { StoreFormat } from '../lmdb/store-format.ts';
-import { decodeEntry } from '../meta-entry.ts';
+import { copiedKey, isCopyRow } from '../meta-copy.ts';
+import { entryOfRow } from '../meta-entry.ts';
 import { decodeLane, noKey, noOf, refOf } from '../shard-keys.ts';
 import { decodeShardRow } from '../lmdb/shard-row.ts';
 import type { ShardRow } from '../lmdb/shard-row.ts';
@@ -91,12 +92,26 @@ class StoreWalk {
     if (table === undefined) return;
     this.#inSnapshot((transaction) => {
       let count = 0;
-      for (const { value } of table.getRange({ start: START_KEY, transaction })) {
+      for (const { key, value } of table.getRange({ start: START_KEY, transaction })) {
         count += 1;
-        if (name === 'meta') decodeEntry(value);
+        if (name === 'meta') this.#checkEntry(name, key, key, value);
+        else if (name === 'system' && isCopyRow(key)) this.#checkEntry(name, key, copiedKey(key), value);
       }
       this.#compare('rows-missing', `the table ${name}`, count, entriesOf(table));
     });
+  }
+
+  /** `under`: the key that the entry has in the map. */
+  #checkEntry(table: string, key: Buffer, under: Buffer, value: Buffer): void {
+    try {
+      entryOfRow(under, value);
+    } catch (error) {
+      this.#report.damage(
+        'map-row',
+        null,
+        `the entry ${key.toString()} of the table ${table}: ${textOf(error)}`,
+      );
+    }
   }
 
   #compare(kind: 'rows-missing' | 'block-missing', what: string, reached: number, booked: number): void {
