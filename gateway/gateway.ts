@@ -14,7 +14,6 @@ import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { programVersion } from '../runtime/program-version.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
-import { KEYS_PREFIX } from '../storage/seal/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import { sealStore } from '../storage/seal/seal-store.ts';
@@ -26,9 +25,9 @@ import type { Log } from '../stream/ports.ts';
 import { ClockAnchors } from './clock-anchors.ts';
 import type { GatewayConfig } from './config.ts';
 import { observeGateway } from './gateway-metrics.ts';
-import { IDENTITY_KEY, IdentityStore } from './identity-store.ts';
+import { IdentityStore } from './identity-store.ts';
 import { Intake } from './intake.ts';
-import { LANE_PREFIXES } from './lane-row.ts';
+import { KEPT_TWICE } from './kept-twice.ts';
 import { LocalLog } from './local-log.ts';
 import { LogWear } from './log-wear.ts';
 import { MqttBroker } from './mqtt/broker.ts';
@@ -198,9 +197,6 @@ async function build(
   parts.defer(() => void records.flush());
   return { mqttPort: mqtt.port, statusUrl: status?.url ?? null, close: () => parts.close() };
 }
-
-/** Without the keys sealed records could not be opened. Without its identity a gateway would have to be enrolled again, a lane without its incarnation sent whole again. */
-export const KEPT_TWICE = [KEYS_PREFIX, ...LANE_PREFIXES, IDENTITY_KEY];
 
 /** One commit takes what waits: it must stay small beside the log's cap. */
 function pendingBytesMax(capBytes: number): number {

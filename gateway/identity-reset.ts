@@ -15,6 +15,7 @@ import { openRunIdentity } from '../storage/run-identity.ts';
 import type { Vault } from '../storage/seal/vault.ts';
 import type { Meta } from '../stream/ports.ts';
 import { IdentityStore } from './identity-store.ts';
+import { KEPT_TWICE } from './kept-twice.ts';
 import { LocalLog } from './local-log.ts';
 import { openVault } from './vault.ts';
 
@@ -32,7 +33,13 @@ export async function resetIdentity(dataFolder: string): Promise<{ former: strin
       await vault.admit(list);
     };
     const store = parts.use(
-      await openLmdbStore({ path: folder.storeFile, clock: systemClock, layout: 'perShard', admit }),
+      await openLmdbStore({
+        path: folder.storeFile,
+        clock: systemClock,
+        layout: 'perShard',
+        admit,
+        copied: KEPT_TWICE,
+      }),
     );
     const run = openRunIdentity();
     const records = new RecordLog(store.log, run, systemClock, nodeDigest);

@@ -97,6 +97,7 @@ async function rotateIn(
       path: storeFile,
       clock: systemClock,
       layout: program === 'gateway' ? 'perShard' : 'shared',
+      copied: [KEYS_PREFIX, secretsPrefix],
       admit: async (list) => {
         await vault.admit(list);
         current = newestOf([...list(KEYS_PREFIX)].map(decodeKeyRow)) ?? FOLDER_KEY;

@@ -25,8 +25,7 @@ import {
 } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
 import { wentBack } from './lock-file.ts';
-import { copyKey } from '../meta-copy.ts';
-import { decodeEntry } from '../meta-entry.ts';
+import { copiedOf, mendCopies, rememberCopied } from './copy-mending.ts';
 import { LANE_BIRTH, birthKey, encodeBirth, laneBirthKey } from './shard-birth.ts';
 import { decodeShardRow } from './shard-row.ts';
 import { claimStore } from './store-owner.ts';
@@ -53,7 +52,10 @@ export interface LmdbOptions {
   readonly clockConfirmMs?: number;
   readonly lazyMs?: number;
   readonly commitMsMax?: number;
-  /** Starts of the keys of the map whose entries are kept a second time, on another page. */
+  /**
+   * Starts of the keys of the map whose entries are kept a second time, on another page. The store remembers them: whoever
+   * opens it later need not name them.
+   */
   readonly copied?: readonly string[];
   /** Told when the format is brought up to date, and when the file turns out to be a copy. */
   readonly log?: Log;
@@ -118,12 +120,17 @@ async function openParts(
   const old = oldTables(engine);
   const owner = engine.alone(() => claim(system, old, options, layout));
   engine.fence('system', owner);
-  const meta = new LmdbMeta(committer, engine.table('meta'), system, options.copied);
+  const prefixes = copiedOf(system);
+  const metaTable = engine.table('meta');
+  const meta = new LmdbMeta(committer, metaTable, system, prefixes);
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
   log.load(epochOf(system), options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
   checkCounts(engine, path, log.census(), layout);
   if (isCopy(system, path) || isOlder) engine.alone(() => goOnAsCopy(system, log, options, layout));
   log.resume();
+  const metaRows = engine.entryCount('meta');
+  if (!(await mendCopies({ committer, meta: metaTable, metaRows, system, prefixes })))
+    options.log?.notice('no room to bring second copies up to date: the next start tries again', { path });
   let notedMs = log.nowMs();
   if (options.ageBy === 'running') meta.putLazy(AGE_KEY, Buffer.from(`${notedMs}`));
   const sweeps = setInterval(() => {
@@ -162,14 +169,12 @@ function notedAge(entry: MetaEntry | null): number {
 interface OldTables {
   readonly shards: Table;
   readonly lanes: Table;
-  readonly meta: Table;
 }
 
 /** Of a new store there are none: nothing else is made before the format is written. */
 function oldTables(engine: LmdbEngine): OldTables | null {
-  const isOld = ['shards', 'lanes', 'meta'].every((name) => engine.hasTable(name));
-  if (!isOld) return null;
-  return { shards: engine.table('shards'), lanes: engine.table('lanes'), meta: engine.table('meta') };
+  const isOld = ['shards', 'lanes'].every((name) => engine.hasTable(name));
+  return isOld ? { shards: engine.table('shards'), lanes: engine.table('lanes') } : null;
 }
 
 /** All or nothing: a file of an earlier format is not changed before there is a copy of it. */
@@ -177,29 +182,23 @@ function claim(system: Table, old: OldTables | null, options: LmdbOptions, layou
   const { path, log } = options;
   const format = checkFormat(system, path, layout);
   const owner = claimStore(system, path);
+  rememberCopied(system, options.copied ?? []);
   if (format?.version === FORMAT_VERSION) return owner;
   const backup = format === null ? null : backUpStore(path, format.version);
   void system.put(FORMAT_KEY, encodeFormat(layout));
   void system.put(...fileRow(path));
-  if (old !== null) keepTwice(system, old, options.copied ?? []);
+  if (old !== null) keepTwice(system, old);
   if (backup !== null)
     log?.notice('store brought to a new format', { path, from: format?.version, to: FORMAT_VERSION, backup });
   return owner;
 }
 
-/** What format 1 had once. */
-function keepTwice(system: Table, { shards, lanes, meta }: OldTables, copied: readonly string[]): void {
+/** Of what format 1 had once, what cannot be copied later: shards and lanes may be gone by then. */
+function keepTwice(system: Table, { shards, lanes }: OldTables): void {
   for (const key of lanes.keys(FIRST_KEY, ROWS_MAX)) void system.put(laneBirthKey(key), LANE_BIRTH);
   for (const { key, value } of shards.range(FIRST_KEY, ROWS_MAX)) {
     const row = decodeShardRow(value);
     void system.put(birthKey(row.no), encodeBirth(Buffer.from(key), row));
-  }
-  for (const prefix of copied) {
-    for (const { key, value } of meta.range(Buffer.from(prefix), ROWS_MAX)) {
-      const entry = decodeEntry(value);
-      if (!Buffer.from(key).toString().startsWith(prefix)) break;
-      void system.put(copyKey(entry.key), value);
-    }
   }
 }
 

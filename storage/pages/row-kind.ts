@@ -1,6 +1,6 @@
 // Which table a row is of, told from the row alone: for pages that no table leads to any more.
 import { decodeEntry, storedKey } from '../meta-entry.ts';
-import { copiedKey, isCopyRow } from '../meta-copy.ts';
+import { COPIED_KEY, copiedKey, decodeCopied, isCopyRow } from '../meta-copy.ts';
 import { bornLaneKey, decodeBirth, isBirth } from '../lmdb/shard-birth.ts';
 import { commitOf, decodeLane, noOf } from '../shard-keys.ts';
 import { decodeShardRow } from '../lmdb/shard-row.ts';
@@ -18,6 +18,7 @@ const SYSTEM_ROWS: Readonly<Record<string, (value: Buffer) => boolean>> = {
   revision: (value) => value.length === 8,
   epoch: (value) => /^\d{1,20}$/.test(value.toString()),
   file: () => true,
+  [COPIED_KEY.toString()]: (value) => decodeCopied(value).length > 0,
 };
 const OWNER_PREFIX = 'owner/';
 

@@ -3,7 +3,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Relay } from '../../cli/demo/relay.ts';
-import { KEPT_TWICE } from '../../gateway/gateway.ts';
+import { KEPT_TWICE } from '../../gateway/kept-twice.ts';
 import { IdentityStore } from '../../gateway/identity-store.ts';
 import { resetIdentity } from '../../gateway/identity-reset.ts';
 import { LocalLog } from '../../gateway/local-log.ts';
