@@ -22,9 +22,10 @@ import {
   epochRow,
   fileRow,
   isCopy,
+  isNoted,
 } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
-import { wentBack } from './lock-file.ts';
+import { forgetWentBack, noteWentBack } from './went-back.ts';
 import { copiedOf, mendCopies, rememberCopied } from './copy-mending.ts';
 import { LANE_BIRTH, birthKey, encodeBirth, laneBirthKey } from './shard-birth.ts';
 import { decodeShardRow } from './shard-row.ts';
@@ -76,7 +77,7 @@ const ROWS_MAX = 1_000_000;
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
   // Asked first: whoever opens the store changes the answer.
-  const isOlder = wentBack(options.path);
+  const isOlder = noteWentBack(options.path);
   await probeStore(options.path);
   const engine = await openEngine(options.path, options.capBytes);
   const committer = new Committer(engine, {
@@ -126,7 +127,11 @@ async function openParts(
   const log = new LmdbShardLog(committer, logTables(engine, layout), meta, clock, options.clockConfirmMs);
   log.load(epochOf(system), options.ageBy === 'running' ? notedAge(await meta.get(AGE_KEY)) : null);
   checkCounts(engine, path, log.census(), layout);
+  // Behind the first commit: a copy that nobody has changed yet may not be told from one whose birth nobody knows.
   if (isCopy(system, path) || isOlder) engine.alone(() => goOnAsCopy(system, log, options, layout));
+  else if (!isNoted(system, path)) engine.alone(() => void system.put(...fileRow(path)));
+  // The epoch is on the disk now.
+  forgetWentBack(path);
   log.resume();
   const metaRows = engine.entryCount('meta');
   if (!(await mendCopies({ committer, meta: metaTable, metaRows, system, prefixes })))
@@ -186,7 +191,6 @@ function claim(system: Table, old: OldTables | null, options: LmdbOptions, layou
   if (format?.version === FORMAT_VERSION) return owner;
   const backup = format === null ? null : backUpStore(path, format.version);
   void system.put(FORMAT_KEY, encodeFormat(layout));
-  void system.put(...fileRow(path));
   if (old !== null) keepTwice(system, old);
   if (backup !== null)
     log?.notice('store brought to a new format', { path, from: format?.version, to: FORMAT_VERSION, backup });

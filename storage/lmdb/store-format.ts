@@ -25,6 +25,8 @@ export const FORMAT_VERSION_MIN = 1;
 export const FIRST_EPOCH = 1n;
 const EPOCH_KEY = Buffer.from('epoch');
 const FILE_KEY = Buffer.from('file');
+/** Between inode and time of birth. */
+const BIRTH_MARK = ':'.charCodeAt(0);
 
 export function decodeFormat(value: Uint8Array): StoreFormat {
   return JSON.parse(Buffer.from(value).toString()) as StoreFormat;
@@ -71,13 +73,45 @@ export function epochRow(epoch: bigint): readonly [Buffer, Buffer] {
   return [EPOCH_KEY, Buffer.from(epoch.toString())];
 }
 
-/** Says which file `path` is: a copy is another one, a file that was moved is not. */
+interface FileStatus {
+  readonly ino: bigint;
+  readonly birthtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/**
+ * Says which file `path` is: a copy is another one, a file that was moved is not. A copy may get the inode of a file that
+ * was removed, but not its time of birth.
+ */
 export function fileRow(path: string): readonly [Buffer, Buffer] {
-  return [FILE_KEY, Buffer.from(statSync(path, { bigint: true }).ino.toString())];
+  const status = statSync(path, { bigint: true });
+  const birth = birthOf(status);
+  return [FILE_KEY, Buffer.from(birth === null ? `${status.ino}` : `${status.ino}:${birth}`)];
+}
+
+/** `stored`: as fileRow has it. What one of the two does not say tells nothing. */
+export function isSameFile(stored: string, status: FileStatus): boolean {
+  const [ino, birth] = stored.split(':');
+  if (ino !== status.ino.toString()) return false;
+  const known = birthOf(status);
+  return birth === undefined || known === null || birth === known.toString();
+}
+
+/** Null: the file system does not keep it, or the kernel does not say it; then Node gives the last change in its place. */
+function birthOf({ birthtimeNs, ctimeNs }: FileStatus): bigint | null {
+  return birthtimeNs <= 0n || birthtimeNs === ctimeNs ? null : birthtimeNs;
+}
+
+/** Whether as much of the file is written down as can be known. */
+export function isNoted(system: Table, path: string): boolean {
+  const stored = system.get(FILE_KEY);
+  if (stored === undefined) return false;
+  return stored.includes(BIRTH_MARK) || !fileRow(path)[1].includes(BIRTH_MARK);
 }
 
 /** Whether the file is a copy of the one it was when it was last opened. Format 1 does not say. */
 export function isCopy(system: Table, path: string): boolean {
   const stored = system.get(FILE_KEY);
-  return stored !== undefined && !Buffer.from(stored).equals(fileRow(path)[1]);
+  if (stored === undefined) return false;
+  return !isSameFile(Buffer.from(stored).toString(), statSync(path, { bigint: true }));
 }

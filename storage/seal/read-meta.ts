@@ -3,6 +3,7 @@ import { open } from 'lmdb';
 import type { Database } from 'lmdb';
 import type { MetaEntry } from '../../stream/ports.ts';
 import { TABLES_MAX } from '../lmdb/lmdb-engine.ts';
+import { noteWentBack } from '../lmdb/went-back.ts';
 import { decodeEntry, storedPrefix } from '../meta-entry.ts';
 import { probeStore } from '../verify/store-probe.ts';
 
@@ -10,6 +11,7 @@ const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 /** Throws STORAGE_FAILED when the store is damaged. */
 export async function readMeta(path: string, prefix: string): Promise<MetaEntry[]> {
+  noteWentBack(path);
   await probeStore(path);
   const root = open<Buffer, Buffer>({ path, noSubdir: true, readOnly: true, maxDbs: TABLES_MAX, ...BINARY });
   try {

@@ -1,0 +1,53 @@
+// A store file that was replaced by an older copy is known by the file beside it in which the library's processes meet,
+// and only until the next of them opens it. So whoever is about to open it notes first what it sees, in an empty file that
+// stays until the store has gone on in a new epoch.
+import { closeSync, existsSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { syncPath } from '../../runtime/whole-file.ts';
+import { TributaryError } from '../../stream/errors.ts';
+import { wentBack } from './lock-file.ts';
+
+/**
+ * To be called before the library opens the file, by whoever does. True: it is older than it was, now or at an opening
+ * after which nobody has gone on. On the disk when it returns.
+ */
+export function noteWentBack(path: string): boolean {
+  const marker = markerOf(path);
+  if (existsSync(marker)) return true;
+  if (!wentBack(path)) return false;
+  try {
+    writeMarker(marker);
+  } catch (cause) {
+    // Where nothing can be written the library cannot, either.
+    if (codeOf(cause) === 'EROFS') return true;
+    const text = `${path} is older than it was, and ${marker} cannot be made to say so (${codeOf(cause)})`;
+    throw new TributaryError(
+      'STORAGE_FAILED',
+      `${text}: nothing was opened; make room, or run this as who may write to ${dirname(path)}`,
+      { cause },
+    );
+  }
+  return true;
+}
+
+export function forgetWentBack(path: string): void {
+  rmSync(markerOf(path), { force: true });
+}
+
+function markerOf(path: string): string {
+  return `${path}.went-back`;
+}
+
+function writeMarker(marker: string): void {
+  const descriptor = openSync(marker, 'a', 0o600);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  syncPath(dirname(marker));
+}
+
+function codeOf(error: unknown): string {
+  return String(error instanceof Error && 'code' in error ? error.code : error);
+}
