@@ -21,6 +21,7 @@ import {
 import { KEY_USES_MAX, Keyring, USES_AT_ONCE } from '../../storage/seal/keyring.ts';
 import { openLmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
+import { salvageStore } from '../../storage/salvage/salvage.ts';
 import { rotateKeyFile, rotateTo } from '../../storage/seal/rotate-keys.ts';
 import { sealStore } from '../../storage/seal/seal-store.ts';
 import { SEAL_BYTES, checkSealed, isSealed, openBlock, sealBlock } from '../../storage/seal/sealed-block.ts';
@@ -195,6 +196,22 @@ describe('a sealed store', () => {
       expect(await verifyFolder(folder)).toMatchObject({ ok: true, records: 1 });
       rmSync(storeFile());
     }
+  });
+
+  it('keeps blocks of version 1 when it is salvaged', async () => {
+    const disk = await openLmdbStore({ path: storeFile(), clock });
+    await disk.log.createShard(REF, { retentionMs: Infinity });
+    const lane = { lane: 'gateway/stream/alarm/1', first: 42n, last: 42n, after: 41n, tag: new Uint8Array() };
+    const old = Buffer.from(OF_VERSION_1, 'base64');
+    await disk.log.append(REF, { block: old, recordCount: 1, lane });
+    await disk.close();
+    const targetPath = join(folder, 'salvaged.mdb');
+    const options = { damagedPath: storeFile(), targetPath, layout: 'shared', wallMs: clock.ms } as const;
+    expect(await salvageStore(options)).toMatchObject({ records: 1, lostRecords: 0 });
+    const salvaged = await openLmdbStore({ path: targetPath, clock });
+    expect(await allBlocks(salvaged.log, REF)).toEqual([hex(old)]);
+    expect(await salvaged.log.lane(REF, lane.lane)).toMatchObject({ last: 42n });
+    await salvaged.close();
   });
 
   it('is told as damaged when a byte of it is', async () => {
