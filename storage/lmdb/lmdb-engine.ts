@@ -12,6 +12,7 @@ import type { CommitSize } from './commit-size.ts';
 import type { Engine } from './committer.ts';
 import { DiskRoom, FREEING_HEADROOM_BYTES, OPENING_HEADROOM_BYTES } from './disk-room.ts';
 import type { FilePages } from './disk-room.ts';
+import { forgetOpen, rememberOpen } from './lock-file.ts';
 import { damagedStore, rootCause, storageError } from './storage-error.ts';
 
 /** One for each shard of the layout `perShard`, and the store's own. */
@@ -50,6 +51,7 @@ export class LmdbEngine implements Engine {
     this.#room = new DiskRoom(path);
     this.#room.require(OPENING_HEADROOM_BYTES);
     this.#root = openFile(path);
+    rememberOpen(path);
     this.#firstTransaction = (this.#root.getStats() as RootStats).lastTxnId;
     this.#cap = capBytes === Infinity ? null : new CapRoom(path, capBytes, () => this.#readers());
   }
@@ -197,6 +199,7 @@ export class LmdbEngine implements Engine {
     this.#cap?.close();
     this.#disown();
     await this.#root.close();
+    forgetOpen(this.#path);
   }
 
   /** Others may open the file while this process lives on. On a full disk the row stays until the process ends. */
