@@ -25,7 +25,8 @@ import {
   isNoted,
 } from './store-format.ts';
 import type { LmdbLayout } from './store-format.ts';
-import { forgetWentBack, noteWentBack } from './went-back.ts';
+import { beforeOpening } from './before-opening.ts';
+import { forgetWentBack } from './went-back.ts';
 import { copiedOf, mendCopies, rememberCopied } from './copy-mending.ts';
 import { LANE_BIRTH, birthKey, encodeBirth, laneBirthKey } from './shard-birth.ts';
 import { decodeShardRow } from './shard-row.ts';
@@ -72,12 +73,12 @@ const FIRST_KEY = Buffer.of(0);
 const ROWS_MAX = 1_000_000;
 
 /**
- * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout, STORAGE_FAILED
- * when it is damaged, STORAGE_FULL when the disk has no room for even the row that says who has it open.
+ * Throws BUSY while another process has the store open, CONFIG_INVALID when it was made with another layout or this user has
+ * no right to it, STORAGE_FAILED when it is damaged, STORAGE_FULL when the disk has no room for even the row that says who has it open.
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
   // Asked first: whoever opens the store changes the answer.
-  const isOlder = noteWentBack(options.path);
+  const isOlder = beforeOpening(options.path, 'write');
   await probeStore(options.path);
   const engine = await openEngine(options.path, options.capBytes);
   const committer = new Committer(engine, {

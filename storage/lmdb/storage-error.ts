@@ -6,6 +6,7 @@ import { TributaryError, isTributaryError } from '../../stream/errors.ts';
 /** ENOSPC, EFBIG, EDQUOT, and the engine's own "the map is full". */
 const NO_ROOM_CODES: readonly unknown[] = [28, 27, 122, -30792, 'ENOSPC', 'EFBIG', 'EDQUOT'];
 const EIO_CODES: readonly unknown[] = [5, 'EIO'];
+const SYSTEM_NAME = /^E(?!RR_)[A-Z0-9]+$/;
 /** A disk with less than this beside what was to be written counts as full. */
 const ROOM_BYTES_MIN = 1024 * 1024;
 
@@ -36,6 +37,14 @@ export function damagedStore(path: string, what: string, cause?: unknown): Tribu
     `${path} is damaged: ${what}; nothing was changed, run \`tributary log verify ${dirname(path)}\``,
     { details: { damaged: path, what }, ...(cause === undefined ? {} : { cause }) },
   );
+}
+
+/** Of an error of the operating system: its number or its name. Null: it is of something else. */
+export function systemCodeOf(error: unknown): number | string | null {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  // The library's own codes are negative, and Node's begin with ERR_.
+  if (typeof code === 'number') return code > 0 ? code : null;
+  return typeof code === 'string' && SYSTEM_NAME.test(code) ? code : null;
 }
 
 /** Whether it is what the file holds that keeps it from being opened, not the system around it. */

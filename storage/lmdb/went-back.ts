@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { syncPath } from '../../runtime/whole-file.ts';
 import { TributaryError } from '../../stream/errors.ts';
 import { wentBack } from './lock-file.ts';
+import { systemCodeOf } from './storage-error.ts';
 
 /**
  * To be called before the library opens the file, by whoever does. True: it is older than it was, now or at an opening
@@ -19,8 +20,9 @@ export function noteWentBack(path: string): boolean {
     writeMarker(marker);
   } catch (cause) {
     // Where nothing can be written the library cannot, either.
-    if (codeOf(cause) === 'EROFS') return true;
-    const text = `${path} is older than it was, and ${marker} cannot be made to say so (${codeOf(cause)})`;
+    const code = systemCodeOf(cause);
+    if (code === 'EROFS') return true;
+    const text = `${path} is older than it was, and ${marker} cannot be made to say so (${code ?? String(cause)})`;
     throw new TributaryError(
       'STORAGE_FAILED',
       `${text}: nothing was opened; make room, or run this as who may write to ${dirname(path)}`,
@@ -46,8 +48,4 @@ function writeMarker(marker: string): void {
     closeSync(descriptor);
   }
   syncPath(dirname(marker));
-}
-
-function codeOf(error: unknown): string {
-  return String(error instanceof Error && 'code' in error ? error.code : error);
 }

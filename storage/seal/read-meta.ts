@@ -3,15 +3,15 @@ import { open } from 'lmdb';
 import type { Database } from 'lmdb';
 import type { MetaEntry } from '../../stream/ports.ts';
 import { TABLES_MAX } from '../lmdb/lmdb-engine.ts';
-import { noteWentBack } from '../lmdb/went-back.ts';
+import { beforeOpening } from '../lmdb/before-opening.ts';
 import { decodeEntry, storedPrefix } from '../meta-entry.ts';
 import { probeStore } from '../verify/store-probe.ts';
 
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
-/** Throws STORAGE_FAILED when the store is damaged. */
+/** Throws STORAGE_FAILED when the store is damaged, CONFIG_INVALID when this user has no right to it. */
 export async function readMeta(path: string, prefix: string): Promise<MetaEntry[]> {
-  noteWentBack(path);
+  beforeOpening(path, 'read');
   await probeStore(path);
   const root = open<Buffer, Buffer>({ path, noSubdir: true, readOnly: true, maxDbs: TABLES_MAX, ...BINARY });
   try {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TributaryError } from '../../stream/errors.ts';
-import { noteWentBack } from '../lmdb/went-back.ts';
+import { beforeOpening } from '../lmdb/before-opening.ts';
 import { freeListDamageOf, lookAtFile } from '../pages/store-file.ts';
 import { verifyInChild } from './verify-process.ts';
 import { ReportBuilder } from './verify-report.ts';
@@ -15,12 +15,12 @@ const STORE_SUFFIX = '.mdb';
 const ASIDE = /\.mdb\.(damaged-|v\d+-backup|salvaged)/;
 const LOCK_SUFFIX = '-lock';
 
-/** `path`: a folder, or one store file. Throws CONFIG_INVALID when there is no such folder. Opens no store for writing. */
+/** `path`: a folder, or one store file. Throws CONFIG_INVALID when there is no such folder or no right to it. Opens no store for writing. */
 export async function verifyFolder(path: string): Promise<VerifyReport> {
   const report = new ReportBuilder();
   for (const file of storeFiles(path, report)) {
+    beforeOpening(file, 'read');
     if (!isStore(file, report)) continue;
-    noteWentBack(file);
     report.add((await verifyInChild(file, 'whole')).report);
     const freeList = freeListDamageOf(file);
     if (freeList !== null) report.damage('free-list', null, `${file}: ${freeList}`);
