@@ -165,7 +165,7 @@ describe('what is kept twice', () => {
     const meta = engine.table('meta');
     const [row] = meta.range(Buffer.of(0), 1);
     // An entry of an earlier program, under a key that is copied now.
-    const value = Buffer.concat([Buffer.alloc(8, 1), Buffer.of(0, 6), Buffer.from('lane/ax')]);
+    const value = Buffer.concat([Buffer.of(0, 0, 0, 0, 0, 0, 0, 1), Buffer.of(0, 6), Buffer.from('lane/ax')]);
     await engine.transact(() => [meta.put(Buffer.from('lane/a'), value)], SMALL_COMMIT);
     await engine.close();
     expect(row).toBeDefined();
