@@ -1,7 +1,7 @@
 // `npm run bench`: every figure as a ratio to a named peer in the same run. Options: --rounds N, --seconds N, and the
 // names of workloads (append, wear, open, mqtt, put, get; default all). `--write` keeps the report in docs/BENCHMARKS.md.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -42,10 +42,27 @@ const sections = [heading()];
 for (const name of names) {
   sections.push(await REPORTS[name](pace));
   // After each: a run takes minutes, and what is measured should not be lost.
-  if (values.write) writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), sections.join('\n'));
+  if (values.write) keep(sections);
 }
 process.stdout.write(sections.join('\n'));
 process.exit(0);
+
+/** Sections of workloads that were not run stay as they are. */
+function keep([head = '', ...fresh]: readonly string[]): void {
+  const path = join(ROOT, 'docs/BENCHMARKS.md');
+  const known = existsSync(path) ? sectionsOf(readFileSync(path, 'utf8')) : new Map<string, string>();
+  for (const [title, text] of sectionsOf(fresh.join('\n'))) known.set(title, text);
+  writeFileSync(
+    path,
+    [head.trimEnd(), ...[...known.values()].map((text) => text.trimEnd()), ''].join('\n\n'),
+  );
+}
+
+/** By their titles. */
+function sectionsOf(document: string): Map<string, string> {
+  const parts = document.split(/^(?=### )/m).filter((text) => text.startsWith('### '));
+  return new Map(parts.map((text) => [text.split('\n')[0] ?? '', text]));
+}
 
 function reportOf(workload: Workload): (pace: Pace) => Promise<string> {
   return async (one) => report(workload, await measure(workload, one));
@@ -55,7 +72,8 @@ function heading(): string {
   const model = cpus()[0]?.model ?? 'unknown';
   return `# Benchmarks
 
-Made by \`npm run bench -- --write\`. Every contender runs in every round on core 0, the generator on core 1; medians of
+Made by \`npm run bench -- --write\`. Every contender runs in every round, programs on core 0 and their load, like the
+writers that are processes of their own, on core 1; medians of
 ${pace.rounds} rounds of ${pace.durationMs / 1000} s. Every request of ours is signed and verified. A loss is printed like a gain.
 
 Machine: ${cpus().length} cores (${model}), Linux ${release()}, Node ${process.version}; load average at the start: ${loadavg()
