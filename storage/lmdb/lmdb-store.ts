@@ -1,6 +1,5 @@
 // The embedded engine: one LMDB file holds the log and the map, one process owns it.
 import { setInterval } from 'node:timers';
-import { TributaryError, isTributaryError } from '../../stream/errors.ts';
 import type { Clock, Log, MetaEntry, Store } from '../../stream/ports.ts';
 import { COMMIT_MS_MAX, Committer, LAZY_MS } from './committer.ts';
 import type { Table } from './batch.ts';
@@ -10,7 +9,7 @@ import { AGE_NOTED_MS, LmdbShardLog } from './lmdb-shard-log.ts';
 import { listStored } from '../meta-list.ts';
 import type { LogCensus, LogTables } from './shard-registry.ts';
 import { makeStoreFile } from './new-store-file.ts';
-import { damagedStore } from './storage-error.ts';
+import { damagedStore, openingError } from './storage-error.ts';
 import { backUpStore } from './format-migration.ts';
 import {
   FORMAT_KEY,
@@ -91,7 +90,7 @@ export async function openLmdbStore(options: LmdbOptions): Promise<Store> {
     return await openParts(engine, committer, options, isOlder);
   } catch (error) {
     await engine.close();
-    throw startError(options.path, error);
+    throw openingError(options.path, error);
   }
 }
 
@@ -100,14 +99,8 @@ async function openEngine(path: string, capBytes: number | undefined): Promise<L
     await makeStoreFile(path);
     return new LmdbEngine(path, capBytes);
   } catch (error) {
-    throw startError(path, error);
+    throw openingError(path, error);
   }
-}
-
-/** What is broken in a file shows in many ways, none of which is this program's bug. */
-function startError(path: string, error: unknown): TributaryError {
-  if (isTributaryError(error)) return error;
-  return damagedStore(path, error instanceof Error ? error.message : String(error), error);
 }
 
 async function openParts(

@@ -8,6 +8,7 @@ import type { Digest } from '../../stream/ports.ts';
 import { TABLES_MAX } from '../lmdb/lmdb-engine.ts';
 import { FORMAT_KEY, FORMAT_VERSION, FORMAT_VERSION_MIN, decodeFormat } from '../lmdb/store-format.ts';
 import type { StoreFormat } from '../lmdb/store-format.ts';
+import { isLack } from '../lmdb/storage-error.ts';
 import { copiedKey, isCopyRow } from '../meta-copy.ts';
 import { entryOfRow } from '../meta-entry.ts';
 import { decodeLane, noKey, noOf, refOf } from '../shard-keys.ts';
@@ -25,6 +26,7 @@ const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 const START_KEY = Buffer.of(0);
 const ROW_TABLES = ['system', 'shards', 'lanes', 'dropped', 'meta'] as const;
 
+/** Throws what the system does not give, such as memory. */
 export async function verifyStore(path: string, digest: Digest, depth: VerifyDepth): Promise<VerifyReport> {
   const report = new ReportBuilder();
   try {
@@ -38,6 +40,7 @@ export async function verifyStore(path: string, digest: Digest, depth: VerifyDep
     await new StoreWalk(root, digest, report, depth).walk();
     await root.close();
   } catch (error) {
+    if (isLack(error)) throw error;
     report.damage('unreadable', null, `${path} cannot be read: ${textOf(error)}`);
   }
   return report.report();

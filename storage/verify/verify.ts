@@ -15,13 +15,16 @@ const STORE_SUFFIX = '.mdb';
 const ASIDE = /\.mdb\.(damaged-|v\d+-backup|salvaged)/;
 const LOCK_SUFFIX = '-lock';
 
-/** `path`: a folder, or one store file. Throws CONFIG_INVALID when there is no such folder or no right to it. Opens no store for writing. */
+/** `path`: a folder, or one store file. Throws CONFIG_INVALID when there is no such folder or no right to it, STORAGE_FAILED when
+ * nobody could look. Opens no store for writing. */
 export async function verifyFolder(path: string): Promise<VerifyReport> {
   const report = new ReportBuilder();
   for (const file of storeFiles(path, report)) {
     beforeOpening(file, 'read');
     if (!isStore(file, report)) continue;
-    report.add((await verifyInChild(file, 'whole')).report);
+    const answer = await verifyInChild(file, 'whole');
+    if (!answer.isCertain) throw unknown(file, answer.report);
+    report.add(answer.report);
     const freeList = freeListDamageOf(file);
     if (freeList !== null) report.damage('free-list', null, `${file}: ${freeList}`);
   }
@@ -51,6 +54,12 @@ function storeFiles(path: string, report: ReportBuilder): string[] {
   const names = readdirSync(path).filter((name) => name.endsWith(STORE_SUFFIX));
   if (names.length === 0) report.damage('missing-file', null, `there is no store (*.mdb) in ${path}`);
   return names.toSorted().map((name) => join(path, name));
+}
+
+/** Whoever cannot look must not call it damaged: sound stores would be salvaged. */
+function unknown(file: string, { damage: [end] }: VerifyReport): TributaryError {
+  const text = `${file} could not be verified: ${end?.detail ?? 'no reason was given'}; nothing is known of it, try again`;
+  return new TributaryError('STORAGE_FAILED', text);
 }
 
 function isStore(file: string, report: ReportBuilder): boolean {
