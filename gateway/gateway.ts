@@ -1,6 +1,5 @@
 // The composition root of the edge program: builds every part, from the log up to the sensors, and closes them in the
 // other order. It reads no arguments and ends no process; cli/ does.
-import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { builtInProfiles } from '../devices/built-in-profiles.ts';
 import { isClockSynchronized } from '../runtime/clock-sync.ts';
@@ -73,7 +72,6 @@ async function build(
   // What is kept.
   const folder = openDataFolder(config.dataFolder, 'gateway');
   parts.use(await lockFolder(folder.path));
-  const isExpected = existsSync(folder.keyFile);
   const vault = openVault(folder, keySettingOf(config.encryption));
   const disk = parts.use(
     await openStore({
@@ -85,7 +83,6 @@ async function build(
       ageBy: config.log.ageWhilePoweredOff ? 'wall' : 'running',
       onDamage: config.log.onDamage,
       log: log.child('storage'),
-      isExpected,
       admit: vault.admit,
       copied: KEPT_TWICE,
     }),

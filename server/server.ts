@@ -1,6 +1,6 @@
 // The composition root of the central program: builds every part, in the order the data needs them, and closes them
 // in the other. It reads no arguments and ends no process; program.ts does.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
@@ -75,7 +75,6 @@ async function build(
   // What is kept.
   const folder = openDataFolder(config.dataFolder, 'server');
   parts.use(await lockFolder(folder.path));
-  const isExpected = existsSync(folder.keyFile);
   const vault = openVault(folder, keySettingOf(config.encryption), env);
   const disk = parts.use(
     await openStore({
@@ -83,7 +82,6 @@ async function build(
       clock,
       onDamage: config.storage.onDamage,
       log: log.child('storage'),
-      isExpected,
       admit: vault.admit,
       copied: KEPT_TWICE,
     }),

@@ -1,7 +1,8 @@
 // Opens a program's store whatever state it is in: a damaged one is set aside, never deleted, and what is whole of it goes
 // on. Every step may be the last one of a program that is killed: the next start goes on from there.
-import { existsSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { syncPath } from '../../runtime/whole-file.ts';
 import { TributaryError } from '../../stream/errors.ts';
 import type { Log, Store } from '../../stream/ports.ts';
 import { openLmdbStore } from '../lmdb/lmdb-store.ts';
@@ -9,7 +10,7 @@ import type { LmdbOptions } from '../lmdb/lmdb-store.ts';
 import { quarantined, resumeSwap, salvagingPath, swapStores } from './quarantine.ts';
 import { salvageInChild } from './salvage-process.ts';
 import type { SalvageReport } from './salvage.ts';
-import { isDamage } from '../lmdb/storage-error.ts';
+import { isDamage, storageError } from '../lmdb/storage-error.ts';
 import { readMeta } from '../seal/read-meta.ts';
 import { forgetFailure } from '../verify/store-probe.ts';
 
@@ -19,8 +20,6 @@ export type OnDamage = (typeof ON_DAMAGE)[number];
 export interface RecoveryOptions extends LmdbOptions {
   readonly onDamage: OnDamage;
   readonly log: Log;
-  /** There was a store here before, though none may be found. */
-  readonly isExpected: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
@@ -28,9 +27,21 @@ const NOTES_TOLD = 20;
 
 /** Throws what openLmdbStore throws; damage only when that is asked for, or when even salvaging fails. */
 export async function openStore(options: RecoveryOptions): Promise<Store> {
-  const { path, log } = options;
+  const { path } = options;
   resumeSwap(path);
   if (!existsSync(path)) await findMissing(options);
+  const store = await openSalvaged(options);
+  try {
+    noteMade(path);
+    return store;
+  } catch (error) {
+    await store.close();
+    throw storageError(error, dirname(path), 0);
+  }
+}
+
+async function openSalvaged(options: RecoveryOptions): Promise<Store> {
+  const { path, log } = options;
   try {
     return await openLmdbStore(options);
   } catch (error) {
@@ -40,6 +51,19 @@ export async function openStore(options: RecoveryOptions): Promise<Store> {
     await salvageInPlace(options);
   }
   return openLmdbStore(options);
+}
+
+/** An empty file beside the store, on the disk before anybody relies on the store: it says that there was one. */
+function noteMade(path: string): void {
+  const marker = madeMarkerOf(path);
+  if (existsSync(marker)) return;
+  closeSync(openSync(marker, 'a', 0o600));
+  syncPath(marker);
+  syncPath(dirname(marker));
+}
+
+function madeMarkerOf(path: string): string {
+  return `${path}.made`;
 }
 
 /** Of a store that nobody has open. The damaged file is kept under another name. */
@@ -88,14 +112,15 @@ async function admitTarget(targetPath: string, admit: RecoveryOptions['admit']):
 
 /** Never a new, empty store in silence where there was one. */
 async function findMissing(options: RecoveryOptions): Promise<void> {
-  const { path, log, onDamage, isExpected } = options;
+  const { path, log, onDamage } = options;
   const newest = quarantined(path).at(-1);
-  if (newest === undefined && !isExpected) return;
+  const marker = madeMarkerOf(path);
+  if (newest === undefined && !existsSync(marker)) return;
   const what = `${basename(path)} is missing from ${dirname(path)}`;
   if (onDamage === 'refuse') {
     const rest =
       newest === undefined
-        ? 'restore it from its backup, or start with another --data'
+        ? `restore it from its backup, start with another --data, or remove ${marker} to start with an empty one`
         : `a damaged one is set aside: tributary log salvage ${newest} --to ${path}`;
     throw new TributaryError('STORAGE_FAILED', `${what}; ${rest}`);
   }

@@ -324,6 +324,41 @@ describe('a gateway whose log is', () => {
     expect(refused.stderr).toContain('gateway.mdb is missing');
     expect(existsSync(join(first.data, 'gateway.mdb'))).toBe(false);
   });
+
+  it('missing is refused though its key lies elsewhere', { timeout: 60_000 }, async () => {
+    const config = temporaryFolder('config');
+    const keyFile = join(config, 'master.key');
+    writeFileSync(keyFile, randomBytes(32), { mode: 0o600 });
+    const settings = { encryption: { provider: 'file', keyFile }, log: { onDamage: 'refuse' } };
+    writeFileSync(join(config, 'gateway.json'), JSON.stringify(settings));
+    const parameters = ['--config', join(config, 'gateway.json')];
+    const first = await startGateway({ parameters });
+    await first.kill('SIGKILL');
+    const path = join(first.data, 'gateway.mdb');
+    expect(existsSync(join(first.data, 'gateway.key'))).toBe(false);
+    rmSync(path);
+    const start = ['gateway', '--data', first.data, '--mqtt-port', '0', '--status-port', '0', ...parameters];
+    const refused = await runCli(start);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('gateway.mdb is missing');
+    expect(refused.stderr).toContain(`remove ${path}.made to start with an empty one`);
+    expect(existsSync(path)).toBe(false);
+    rmSync(`${path}.made`);
+    await startGateway({ data: first.data, parameters });
+  });
+
+  it(
+    'not made yet is made, though a start was killed when its key was there',
+    { timeout: 60_000 },
+    async () => {
+      const data = temporaryFolder('gateway');
+      writeFileSync(join(data, 'gateway.key'), randomBytes(32), { mode: 0o600 });
+      const config = join(temporaryFolder('config'), 'gateway.yaml');
+      writeFileSync(config, 'log:\n  onDamage: refuse\n');
+      const gateway = await startGateway({ data, parameters: ['--config', config] });
+      expect(gateway.stderr()).not.toContain('missing');
+    },
+  );
 });
 
 describe('a store of format 1', () => {

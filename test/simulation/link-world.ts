@@ -201,7 +201,6 @@ export class GatewaySide {
       layout: 'perShard',
       onDamage: 'salvage',
       log: quiet,
-      isExpected: false,
       capBytes: this.#capBytes,
       admit: vault.admit,
       copied: KEPT_TWICE,
