@@ -36,7 +36,6 @@ describe.each(LAYOUTS)('a map of a store with layout %s', (layout) => {
       clock: new ManualClock(),
       onDamage,
       log,
-      isExpected: false,
       copied: ['twice/'],
     });
 
