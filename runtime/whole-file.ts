@@ -23,6 +23,17 @@ export function giveName(made: string, path: string): boolean {
   return isGiven;
 }
 
+/** An empty file whose being there says something. On the disk when it returns; one that is there stays. */
+export function makeMarker(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if (!isThere(error)) throw error;
+  }
+  syncPath(path);
+  syncPath(dirname(path));
+}
+
 /** Removes what a crash left unfinished, or finished under both names. */
 export function removeUnfinished(path: string): void {
   const folder = dirname(path);
@@ -45,7 +56,11 @@ function link(made: string, path: string): boolean {
     linkSync(made, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (isThere(error)) return false;
     throw error;
   }
+}
+
+function isThere(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EEXIST';
 }

@@ -1,9 +1,9 @@
 // A store file that was replaced by an older copy is known by the file beside it in which the library's processes meet,
 // and only until the next of them opens it. So whoever is about to open it notes first what it sees, in an empty file that
 // stays until the store has gone on in a new epoch.
-import { closeSync, existsSync, fsyncSync, openSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { syncPath } from '../../runtime/whole-file.ts';
+import { makeMarker } from '../../runtime/whole-file.ts';
 import { TributaryError } from '../../stream/errors.ts';
 import { wentBack } from './lock-file.ts';
 import { systemCodeOf } from './storage-error.ts';
@@ -17,7 +17,7 @@ export function noteWentBack(path: string): boolean {
   if (existsSync(marker)) return true;
   if (!wentBack(path)) return false;
   try {
-    writeMarker(marker);
+    makeMarker(marker);
   } catch (cause) {
     // Where nothing can be written the library cannot, either.
     const code = systemCodeOf(cause);
@@ -38,14 +38,4 @@ export function forgetWentBack(path: string): void {
 
 function markerOf(path: string): string {
   return `${path}.went-back`;
-}
-
-function writeMarker(marker: string): void {
-  const descriptor = openSync(marker, 'a', 0o600);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  syncPath(dirname(marker));
 }

@@ -1,8 +1,8 @@
 // Opens a program's store whatever state it is in: a damaged one is set aside, never deleted, and what is whole of it goes
 // on. Every step may be the last one of a program that is killed: the next start goes on from there.
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { syncPath } from '../../runtime/whole-file.ts';
+import { makeMarker } from '../../runtime/whole-file.ts';
 import { TributaryError } from '../../stream/errors.ts';
 import type { Log, Store } from '../../stream/ports.ts';
 import { openLmdbStore } from '../lmdb/lmdb-store.ts';
@@ -56,10 +56,7 @@ async function openSalvaged(options: RecoveryOptions): Promise<Store> {
 /** An empty file beside the store, on the disk before anybody relies on the store: it says that there was one. */
 function noteMade(path: string): void {
   const marker = madeMarkerOf(path);
-  if (existsSync(marker)) return;
-  closeSync(openSync(marker, 'a', 0o600));
-  syncPath(marker);
-  syncPath(dirname(marker));
+  if (!existsSync(marker)) makeMarker(marker);
 }
 
 function madeMarkerOf(path: string): string {
