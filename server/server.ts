@@ -153,6 +153,7 @@ async function build(
     clock,
     digest,
     traffic,
+    authorize: () => undefined,
   });
   const aws = awsJsonHandler({
     services: [kinesis],

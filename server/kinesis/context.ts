@@ -1,12 +1,15 @@
 // What every operation of the service works with, and how it says "done".
-import type { OperationEntry } from '../wire/aws-json.ts';
+import type { OperationContext, OperationEntry } from '../wire/aws-json.ts';
 import type { ValidatedInput } from '../wire/shape-validator.ts';
 import type { Clock, Digest } from '../../stream/ports.ts';
 import type { RecordLog } from '../../storage/record-log.ts';
 import type { ShardLog } from '../../stream/ports.ts';
+import { assert } from '../../stream/errors.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
+import { KINESIS_MODEL } from './model.ts';
 import type { TokenSigner } from './page-token.ts';
+import { resourceOf } from './resource.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -19,7 +22,11 @@ export interface KinesisContext {
   readonly clock: Clock;
   readonly digest: Digest;
   readonly traffic: Traffic;
+  readonly authorize: Authorize;
 }
+
+/** Throws AccessDeniedException unless the caller may do `action` (`kinesis:PutRecord`) to `resource` (an ARN, or `*`). */
+export type Authorize = (caller: OperationContext, action: string, resource: string) => void;
 
 /** The part of an input that names a stream. */
 export interface StreamInput {
@@ -27,14 +34,22 @@ export interface StreamInput {
   readonly StreamARN?: string;
 }
 
-/** An operation whose input has been checked against `shape`, hence against `Input`. */
+/** An operation whose input has been checked against its shape in the model, hence against `Input`. */
 export function operation<Input>(
-  shape: string,
   context: KinesisContext,
-  handle: (input: Input, context: KinesisContext) => Promise<object | undefined>,
+  name: string,
+  handle: (input: Input, context: KinesisContext, caller: OperationContext) => Promise<object | undefined>,
 ): OperationEntry {
-  // The validator has just checked these members and types against the service model.
-  return { input: shape, handle: (input: ValidatedInput) => handle(input as Input, context) };
+  const input = KINESIS_MODEL.operations[name]?.input;
+  assert(input !== undefined, `the model has operation ${name}`);
+  return {
+    input,
+    handle: async (checked: ValidatedInput, caller) => {
+      context.authorize(caller, `kinesis:${name}`, resourceOf(checked, context));
+      // The validator has just checked these members and types against the service model.
+      return handle(checked as Input, context, caller);
+    },
+  };
 }
 
 /** Kinesis API: a dry run does everything but the thing itself, and then answers this. */

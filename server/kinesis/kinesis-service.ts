@@ -18,16 +18,16 @@ export function kinesisService(context: KinesisContext): JsonService {
   return {
     model: KINESIS_MODEL,
     operations: {
-      CreateStream: operation('CreateStreamInput', context, createStream),
-      DeleteStream: operation('DeleteStreamInput', context, deleteStream),
-      DescribeStream: operation('DescribeStreamInput', context, describeStream),
-      DescribeStreamSummary: operation('DescribeStreamSummaryInput', context, describeStreamSummary),
-      GetRecords: operation('GetRecordsInput', context, getRecords),
-      GetShardIterator: operation('GetShardIteratorInput', context, getShardIterator),
-      ListShards: operation('ListShardsInput', context, listShards),
-      ListStreams: operation('ListStreamsInput', context, listStreams),
-      PutRecord: operation('PutRecordInput', context, putRecord),
-      PutRecords: operation('PutRecordsInput', context, putRecords),
+      CreateStream: operation(context, 'CreateStream', createStream),
+      DeleteStream: operation(context, 'DeleteStream', deleteStream),
+      DescribeStream: operation(context, 'DescribeStream', describeStream),
+      DescribeStreamSummary: operation(context, 'DescribeStreamSummary', describeStreamSummary),
+      GetRecords: operation(context, 'GetRecords', getRecords),
+      GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
+      ListShards: operation(context, 'ListShards', listShards),
+      ListStreams: operation(context, 'ListStreams', listStreams),
+      PutRecord: operation(context, 'PutRecord', putRecord),
+      PutRecords: operation(context, 'PutRecords', putRecords),
     },
   };
 }

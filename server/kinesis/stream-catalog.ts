@@ -111,12 +111,8 @@ export class StreamCatalog {
   }
 
   /** The stream of that name, made when it is not there: of callers that come together all get the same one. */
-  async ensure(name: string, options: CreateOptions): Promise<StreamRow> {
-    for (;;) {
-      const underWay = this.#underWay.get(name);
-      if (underWay === undefined) return this.#alone(name, () => this.#ensure(name, options));
-      await Promise.allSettled([underWay]);
-    }
+  ensure(name: string, options: CreateOptions): Promise<StreamRow> {
+    return this.#inTurn(name, () => this.#ensure(name, options));
   }
 
   /** Resolves when the stream is ACTIVE and its shards are on the disk. */
@@ -124,9 +120,29 @@ export class StreamCatalog {
     return this.#alone(name, () => this.#create(name, options));
   }
 
+  /** Stores the row that `change` makes of the ACTIVE stream's; throws ResourceInUseException in any other state. */
+  async update(name: string, change: (row: StreamRow) => StreamRow): Promise<StreamRow> {
+    return this.#inTurn(name, async () => {
+      await this.#settle(name);
+      const { row, revision } = this.#held(name);
+      if (row.status !== 'ACTIVE') throw this.#notActive(row);
+      const next = change(row);
+      return next === row ? row : (await this.#put(next, revision)).row;
+    });
+  }
+
   /** Resolves when the stream and its records are gone. */
   delete(name: string): Promise<void> {
     return this.#alone(name, () => this.#delete(name));
+  }
+
+  /** As `#alone`, but waits for what is under way. */
+  async #inTurn<T>(name: string, change: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const underWay = this.#underWay.get(name);
+      if (underWay === undefined) return this.#alone(name, change);
+      await Promise.allSettled([underWay]);
+    }
   }
 
   /** One change of a stream at a time; another one that comes meanwhile is told the stream's state. */
