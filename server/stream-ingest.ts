@@ -1,10 +1,10 @@
 // Where the records of gateways go: a lane's stream is found or made, and its shard followed when that is closed.
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
-import { hashKeyOf } from '../stream/hash-range.ts';
 import type { Digest, LaneState, ShardLog, ShardRef } from '../stream/ports.ts';
 import { shardFor } from '../stream/shard-map.ts';
 import type { IngestLane, IngestTarget } from '../sync/ports.ts';
 import type { LaneQuota } from './fleet/lane-quota.ts';
+import { laneHashKey } from './kinesis/resharding.ts';
 import type { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { shardRef } from './kinesis/stream-row.ts';
 import { ServiceError } from './wire/service-error.ts';
@@ -13,7 +13,8 @@ import { ServiceError } from './wire/service-error.ts';
 const AUTO_CREATED = { mode: 'PROVISIONED', shardCount: 1 } as const;
 /** Streams that one gateway's records may have made: they share `limits.shardsMax` with everybody's. */
 export const STREAMS_MADE_MAX = 256;
-const REROUTES_MAX = 1;
+/** Each is a split or merge that came between; more than a few in a row are a fault. */
+const REROUTES_MAX = 5;
 
 export class StreamIngest implements IngestTarget {
   readonly #catalog: StreamCatalog;
@@ -31,7 +32,7 @@ export class StreamIngest implements IngestTarget {
   /** Throws BUSY when its gateway has had its share, or the stream cannot be made now. */
   async openLane(stream: string, lane: string): Promise<IngestLane> {
     const gateway = gatewayOf(lane);
-    const hashKey = hashKeyOf(lane, this.#digest);
+    const hashKey = laneHashKey(lane, this.#digest);
     let ref = await this.#route(stream, hashKey, gateway);
     const onShard = async <T>(call: (at: ShardRef) => Promise<T>): Promise<T> => {
       for (let reroutes = 0; ; reroutes += 1) {

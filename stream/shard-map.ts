@@ -19,6 +19,14 @@ export interface ShardMap {
   readonly shards: readonly Shard[];
 }
 
+/** What closes one shard or two neighbours and opens their children. */
+export type ReshardStep =
+  | { readonly kind: 'split'; readonly shard: number; readonly at: bigint }
+  | { readonly kind: 'merge'; readonly shard: number; readonly adjacent: number };
+
+/** Steps on different shards, taken together. */
+export type ReshardRound = readonly ReshardStep[];
+
 export function createShardMap(count: number, nowMs: number): ShardMap {
   const shards = evenRanges(count).map((range, index) => openShard(index, range, [], nowMs));
   return { nextIndex: count, shards };
@@ -49,26 +57,35 @@ export function shardFor(map: ShardMap, hashKey: bigint): Shard {
 }
 
 /** Children [start, at - 1] and [at, end]. Throws SHARD_RANGE_INVALID unless start + 1 < at < end. */
-export function splitShard(map: ShardMap, index: number, at: bigint, nowMs: number): ShardMap {
-  const { range } = openAt(map, index);
-  if (at <= range.start + 1n || at >= range.end) {
-    throw new TributaryError('SHARD_RANGE_INVALID', `${at} does not lie inside ${range.start}..${range.end}`);
-  }
-  const lower = openShard(map.nextIndex, { start: range.start, end: at - 1n }, [index], nowMs);
-  const upper = openShard(map.nextIndex + 1, { start: at, end: range.end }, [index], nowMs);
-  return replace(map, [index], [lower, upper], nowMs);
+export function splitShard(map: ShardMap, shard: number, at: bigint, nowMs: number): ShardMap {
+  return applyRound(map, [{ kind: 'split', shard, at }], nowMs);
 }
 
-/** One child of two neighbours; `index` is its parent, `adjacent` its adjacent parent. */
-export function mergeShards(map: ShardMap, index: number, adjacent: number, nowMs: number): ShardMap {
-  const first = openAt(map, index).range;
-  const second = openAt(map, adjacent).range;
-  const [lower, upper] = first.start < second.start ? [first, second] : [second, first];
-  if (lower.end + 1n !== upper.start) {
-    throw new TributaryError('SHARD_RANGE_INVALID', `shards ${index} and ${adjacent} are not neighbours`);
+/** One child of two neighbours; `shard` is its parent, `adjacent` its adjacent parent. Throws SHARD_RANGE_INVALID. */
+export function mergeShards(map: ShardMap, shard: number, adjacent: number, nowMs: number): ShardMap {
+  return applyRound(map, [{ kind: 'merge', shard, adjacent }], nowMs);
+}
+
+/** Throws SHARD_NOT_FOUND, SHARD_CLOSED or SHARD_RANGE_INVALID. */
+export function applyRound(map: ShardMap, round: ReshardRound, nowMs: number): ShardMap {
+  const known = new Map(map.shards.map((shard) => [shard.index, shard]));
+  const children: Shard[] = [];
+  for (const step of round) {
+    const parents = parentsOf([step]);
+    for (const range of rangesAfter(step, (index) => openRange(known, index)))
+      children.push(openShard(map.nextIndex + children.length, range, parents, nowMs));
   }
-  const child = openShard(map.nextIndex, { start: lower.start, end: upper.end }, [index, adjacent], nowMs);
-  return replace(map, [index, adjacent], [child], nowMs);
+  const closed = new Set(parentsOf(round));
+  assert(closed.size === parentsOf(round).length, 'the steps of a round touch different shards');
+  const kept = map.shards.map((shard) => (closed.has(shard.index) ? { ...shard, closedAtMs: nowMs } : shard));
+  const next = { nextIndex: map.nextIndex + children.length, shards: [...kept, ...children] };
+  assertCovered(next);
+  return next;
+}
+
+/** The shards a round closes. */
+export function parentsOf(round: ReshardRound): number[] {
+  return round.flatMap((step) => (step.kind === 'split' ? [step.shard] : [step.shard, step.adjacent]));
 }
 
 export function childrenOf(map: ShardMap, index: number): Shard[] {
@@ -89,23 +106,29 @@ function openShard(index: number, range: HashRange, parents: readonly number[], 
   return { index, range, parents, createdAtMs: nowMs, closedAtMs: null };
 }
 
-function openAt(map: ShardMap, index: number): Shard {
-  const shard = map.shards.find((candidate) => candidate.index === index);
-  if (shard === undefined) throw new TributaryError('SHARD_NOT_FOUND', `the stream has no shard ${index}`);
-  if (shard.closedAtMs === null) return shard;
-  throw new TributaryError('SHARD_CLOSED', `shard ${index} is closed`);
+function rangesAfter(step: ReshardStep, rangeOf: (shard: number) => HashRange): HashRange[] {
+  const range = rangeOf(step.shard);
+  if (step.kind === 'split') {
+    if (step.at > range.start + 1n && step.at < range.end)
+      return [
+        { start: range.start, end: step.at - 1n },
+        { start: step.at, end: range.end },
+      ];
+    throw new TributaryError(
+      'SHARD_RANGE_INVALID',
+      `${step.at} does not lie inside ${range.start}..${range.end}`,
+    );
+  }
+  const other = rangeOf(step.adjacent);
+  const [lower, upper] = range.start < other.start ? [range, other] : [other, range];
+  if (lower.end + 1n === upper.start) return [{ start: lower.start, end: upper.end }];
+  const text = `shards ${step.shard} and ${step.adjacent} are not neighbours`;
+  throw new TributaryError('SHARD_RANGE_INVALID', text);
 }
 
-function replace(
-  map: ShardMap,
-  parents: readonly number[],
-  children: readonly Shard[],
-  nowMs: number,
-): ShardMap {
-  const kept = map.shards.map((shard) =>
-    parents.includes(shard.index) ? { ...shard, closedAtMs: nowMs } : shard,
-  );
-  const next = { nextIndex: map.nextIndex + children.length, shards: [...kept, ...children] };
-  assertCovered(next);
-  return next;
+function openRange(shards: ReadonlyMap<number, Shard>, index: number): HashRange {
+  const shard = shards.get(index);
+  if (shard === undefined) throw new TributaryError('SHARD_NOT_FOUND', `the stream has no shard ${index}`);
+  if (shard.closedAtMs === null) return shard.range;
+  throw new TributaryError('SHARD_CLOSED', `shard ${index} is closed`);
 }

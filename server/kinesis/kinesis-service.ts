@@ -11,8 +11,11 @@ import { getRecords } from './operations/get-records.ts';
 import { getShardIterator } from './operations/get-shard-iterator.ts';
 import { listShards } from './operations/list-shards.ts';
 import { listStreams } from './operations/list-streams.ts';
+import { mergeShards } from './operations/merge-shards.ts';
 import { putRecord } from './operations/put-record.ts';
 import { putRecords } from './operations/put-records.ts';
+import { splitShard } from './operations/split-shard.ts';
+import { updateShardCount } from './operations/update-shard-count.ts';
 
 export function kinesisService(context: KinesisContext): JsonService {
   return {
@@ -26,8 +29,11 @@ export function kinesisService(context: KinesisContext): JsonService {
       GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
       ListShards: operation(context, 'ListShards', listShards),
       ListStreams: operation(context, 'ListStreams', listStreams),
+      MergeShards: operation(context, 'MergeShards', mergeShards),
       PutRecord: operation(context, 'PutRecord', putRecord),
       PutRecords: operation(context, 'PutRecords', putRecords),
+      SplitShard: operation(context, 'SplitShard', splitShard),
+      UpdateShardCount: operation(context, 'UpdateShardCount', updateShardCount),
     },
   };
 }

@@ -20,7 +20,7 @@ export interface PutEntry {
 export type Placed = { readonly ShardId: string; readonly SequenceNumber: string };
 
 /** The open shard of a record. Throws InvalidArgumentException for a hash key outside [0, 2^128). */
-export function placeOf(row: StreamRow, entry: PutEntry, { digest }: KinesisContext): Shard {
+function placeOf(row: StreamRow, entry: PutEntry, { digest }: KinesisContext): Shard {
   return shardFor(row.map, explicitKey(entry) ?? hashKeyOf(entry.PartitionKey, digest));
 }
 
@@ -32,25 +32,103 @@ export function checkSize(row: StreamRow, entry: PutEntry): void {
   throw kinesisError('ValidationException', text);
 }
 
-/** Appends to one shard in order; durable when resolved. A full disk answers as a throttle, so that clients try again. */
-export async function putToShard(
+/** Entries of one request that go to one shard, in request order. */
+export interface Share {
+  readonly shard: Shard;
+  readonly parts: readonly Part[];
+}
+
+interface Part {
+  readonly entry: PutEntry;
+  /** In the request. */
+  readonly place: number;
+}
+
+export type Answer = Placed | { readonly error: unknown };
+
+/** Throws InvalidArgumentException before anything is written. */
+export function shareByShard(row: StreamRow, entries: readonly PutEntry[], context: KinesisContext): Share[] {
+  return sharesOf(
+    row,
+    entries.map((entry, place) => ({ entry, place })),
+    context,
+  );
+}
+
+/**
+ * Durable when resolved, with an answer for each entry: a shard that fails fails its own only. A full disk answers as a
+ * throttle, so that clients try again.
+ */
+export async function writeShares(
   row: StreamRow,
-  shard: Shard,
-  entries: readonly PutEntry[],
+  shares: readonly Share[],
   context: KinesisContext,
-): Promise<Placed[]> {
-  const records = entries.map((entry) => ({ partitionKey: entry.PartitionKey, data: entry.Data }));
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  await Promise.all(shares.map((share) => writeShare(row, share, answers, context, REROUTES_MAX)));
+  return answers;
+}
+
+/** Each is a split or merge that came between; more than a few in a row are a fault. */
+const REROUTES_MAX = 5;
+
+async function writeShare(
+  row: StreamRow,
+  share: Share,
+  answers: Answer[],
+  context: KinesisContext,
+  reroutesLeft: number,
+): Promise<void> {
   try {
-    const positions = await context.records.append(shardRef(row, shard), records, { class: 'normal' });
-    context.traffic.received(
-      row.name,
-      records.length,
-      records.reduce((sum, one) => sum + recordBytes(one), 0),
-    );
-    return placed(positions, shard);
+    const places = share.parts.map(({ place }) => place);
+    const placed = await putToShard(row, share, context);
+    placed.forEach((one, index) => (answers[places[index] ?? 0] = one));
   } catch (error) {
-    throw wireError(error, row, shard, context) ?? error;
+    const moved = reroutesLeft > 0 && isTributaryError(error, 'SHARD_CLOSED');
+    const next = moved ? await afterReshard(row, context) : undefined;
+    if (next === undefined) {
+      const known = wireError(error, row, share.shard, context) ?? error;
+      for (const { place } of share.parts) answers[place] = { error: known };
+      return;
+    }
+    const shares = sharesOf(next, share.parts, context);
+    await Promise.all(shares.map((one) => writeShare(next, one, answers, context, reroutesLeft - 1)));
   }
+}
+
+/** Undefined: its children cannot be made now. */
+async function afterReshard(row: StreamRow, { catalog }: KinesisContext): Promise<StreamRow | undefined> {
+  try {
+    return await catalog.afterReshard(row.id);
+  } catch {
+    return undefined;
+  }
+}
+
+function sharesOf(row: StreamRow, parts: readonly Part[], context: KinesisContext): Share[] {
+  const shares = new Map<number, { shard: Shard; parts: Part[] }>();
+  for (const part of parts) {
+    const shard = placeOf(row, part.entry, context);
+    const share = shares.get(shard.index);
+    if (share === undefined) shares.set(shard.index, { shard, parts: [part] });
+    else share.parts.push(part);
+  }
+  return [...shares.values()];
+}
+
+async function putToShard(
+  row: StreamRow,
+  { shard, parts }: Share,
+  { records, traffic }: KinesisContext,
+): Promise<Placed[]> {
+  const input = parts.map(({ entry }) => ({ partitionKey: entry.PartitionKey, data: entry.Data }));
+  const positions = await records.append(shardRef(row, shard), input, { class: 'normal' });
+  traffic.received(
+    row.name,
+    input.length,
+    input.reduce((sum, one) => sum + recordBytes(one), 0),
+  );
+  return placed(positions, shard);
 }
 
 /** What is put together usually lies in one block, where only the index differs. */
@@ -67,13 +145,16 @@ function placed(positions: Iterable<Position>, shard: Shard): Placed[] {
   });
 }
 
+/** A shard that is still closed could not be split or merged to its end: the disk is full. */
+const THROTTLES = ['BUSY', 'STORAGE_FULL', 'SHARD_CLOSED'] as const;
+
 function wireError(
   error: unknown,
   row: StreamRow,
   shard: Shard,
   { account }: KinesisContext,
 ): Error | undefined {
-  if (isTributaryError(error, 'BUSY') || isTributaryError(error, 'STORAGE_FULL')) {
+  if (THROTTLES.some((code) => isTributaryError(error, code))) {
     const text = `Rate exceeded for shard ${shardIdOf(shard.index)} in stream ${row.name} under account ${account.accountId}.`;
     return kinesisError('ProvisionedThroughputExceededException', text);
   }

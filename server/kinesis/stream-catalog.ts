@@ -1,9 +1,13 @@
 // The streams of this server: their rows in Meta, their shards in the log, and what was under way at a crash.
 import { randomUUID } from 'node:crypto';
-import type { Clock, Meta, ShardLog, Store } from '../../stream/ports.ts';
+import { nodeDigest } from '../../runtime/digest.ts';
+import type { Clock, Digest, Meta, ShardLog, Store } from '../../stream/ports.ts';
+import { openShardsMax } from '../../stream/reshard.ts';
 import { createShardMap, openShards } from '../../stream/shard-map.ts';
+import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
+import { shardsMade, takeRound } from './resharding.ts';
 import { decodeStreamRow, encodeStreamRow, shardRef } from './stream-row.ts';
 import type { StreamMode, StreamRow } from './stream-row.ts';
 
@@ -17,6 +21,13 @@ export interface CreateOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** The gateway whose records make it. */
   readonly madeFor?: string;
+}
+
+export interface ReshardOptions {
+  /** The stream stays ACTIVE. */
+  readonly isQuiet?: boolean;
+  /** What the row remembers of the change, in the same write. */
+  readonly note?: (row: StreamRow) => StreamRow;
 }
 
 export interface CatalogLimits {
@@ -40,6 +51,7 @@ export class StreamCatalog {
   readonly #clock: Clock;
   readonly #account: Account;
   readonly #limits: CatalogLimits;
+  readonly #digest: Digest = nodeDigest;
   readonly #streams = new Map<string, Held>();
   /** Name of each stream's id. */
   readonly #names = new Map<string, string>();
@@ -121,19 +133,60 @@ export class StreamCatalog {
   }
 
   /** Stores the row that `change` makes of the ACTIVE stream's; throws ResourceInUseException in any other state. */
-  async update(name: string, change: (row: StreamRow) => StreamRow): Promise<StreamRow> {
-    return this.#inTurn(name, async () => {
-      await this.#settle(name);
-      const { row, revision } = this.#held(name);
-      if (row.status !== 'ACTIVE') throw this.#notActive(row);
+  update(name: string, change: (row: StreamRow) => StreamRow): Promise<StreamRow> {
+    return this.#whenActive(name, async ({ row, revision }) => {
       const next = change(row);
       return next === row ? row : (await this.#put(next, revision)).row;
     });
   }
 
+  /**
+   * Takes the rounds that `plan` makes for the ACTIVE stream; it is UPDATING meanwhile unless that is kept quiet. Resolves
+   * when the last children are there. What a full disk interrupts goes on with the next call that meets a closed shard.
+   */
+  reshard(
+    name: string,
+    plan: (row: StreamRow) => readonly ReshardRound[],
+    { isQuiet = false, note = (row) => row }: ReshardOptions = {},
+  ): Promise<StreamRow> {
+    return this.#whenActive(name, async ({ row, revision }) => {
+      const reshard = plan(row);
+      if (reshard.length === 0) return row;
+      this.#checkShards(openShardsMax(row.map, reshard) - openShards(row.map).length);
+      const status = isQuiet ? row.status : 'UPDATING';
+      return this.#finishReshard(await this.#put({ ...note(row), status, reshard }, revision));
+    });
+  }
+
+  /**
+   * The stream as it is once the children of a closed shard are there: writers go to them, readers are told of them.
+   * Undefined: the stream is gone.
+   */
+  async afterReshard(id: string): Promise<StreamRow | undefined> {
+    const row = this.byId(id);
+    if (row === undefined) return undefined;
+    await this.#inTurn(row.name, () => this.#settle(row.name));
+    return this.byId(id);
+  }
+
   /** Resolves when the stream and its records are gone. */
   delete(name: string): Promise<void> {
     return this.#alone(name, () => this.#delete(name));
+  }
+
+  /** In turn; a stream that is in another state, now or when it is its turn, refuses. */
+  #whenActive<T>(name: string, change: (held: Held) => Promise<T>): Promise<T> {
+    this.#checkActive(this.#held(name).row);
+    return this.#inTurn(name, async () => {
+      await this.#settle(name);
+      const held = this.#held(name);
+      this.#checkActive(held.row);
+      return change(held);
+    });
+  }
+
+  #checkActive(row: StreamRow): void {
+    if (row.status !== 'ACTIVE') throw this.#notActive(row);
   }
 
   /** As `#alone`, but waits for what is under way. */
@@ -189,7 +242,6 @@ export class StreamCatalog {
   }
 
   async #delete(name: string): Promise<void> {
-    await this.#settle(name);
     const { row, revision } = this.#held(name);
     await this.#finishDelete(await this.#put({ ...row, status: 'DELETING' }, revision));
   }
@@ -199,6 +251,20 @@ export class StreamCatalog {
     const held = this.#streams.get(name);
     if (held?.row.status === 'CREATING') await this.#finishCreate(held);
     if (held?.row.status === 'DELETING') await this.#finishDelete(held);
+    else if (held?.row.reshard !== undefined) await this.#finishReshard(held);
+  }
+
+  async #finishReshard(held: Held): Promise<StreamRow> {
+    const parts = { log: this.#log, digest: this.#digest, nowMs: () => this.#clock.wallMs() };
+    let { row, revision } = held;
+    for (let [round, ...rest] = row.reshard ?? []; round !== undefined; [round, ...rest] = rest) {
+      const map = await takeRound(row, round, parts);
+      const { reshard: _taken, ...next } = { ...row, map };
+      const published =
+        rest.length === 0 ? { ...next, status: 'ACTIVE' as const } : { ...next, reshard: rest };
+      ({ row, revision } = await this.#put(published, revision));
+    }
+    return row;
   }
 
   async #finishCreate({ row, revision }: Held): Promise<StreamRow> {
@@ -212,7 +278,7 @@ export class StreamCatalog {
   }
 
   async #finishDelete({ row, revision }: Held): Promise<void> {
-    await Promise.all(row.map.shards.map((shard) => this.#log.dropShard(shardRef(row, shard))));
+    await Promise.all(shardsMade(row).map((index) => this.#log.dropShard(shardRef(row, { index }))));
     await this.#meta.del(PREFIX + row.name, revision);
     this.#streams.delete(row.name);
     this.#names.delete(row.id);
@@ -230,25 +296,34 @@ export class StreamCatalog {
   }
 
   #checkLimits(options: CreateOptions): void {
-    const rows = this.list().filter((row) => !this.#creating.has(row.name));
-    const promised = [...this.#creating.values()];
-    const shardCount =
-      rows.reduce((count, row) => count + openShards(row.map).length, 0) +
-      promised.reduce((count, one) => count + one.shardCount, 0);
+    this.#checkShards(options.shardCount);
+    const onDemand = [...this.#made(), ...this.#creating.values()].filter(({ mode }) => mode === 'ON_DEMAND');
+    if (options.mode === 'ON_DEMAND' && onDemand.length >= this.#limits.onDemandStreamsMax) {
+      throw kinesisError(
+        'LimitExceededException',
+        `Account ${this.#account.accountId} has ${onDemand.length} on-demand streams, its limit.`,
+      );
+    }
+  }
+
+  #checkShards(moreShards: number): void {
     const { accountId, region } = this.#account;
-    if (shardCount + options.shardCount > this.#limits.shardsMax) {
-      throw kinesisError(
-        'LimitExceededException',
-        `This request would exceed the shard limit for the account ${accountId} in ${region}. Current shard count for the account: ${shardCount}. Limit: ${this.#limits.shardsMax}. Number of additional shards that would have resulted from this request: ${options.shardCount}. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.`,
-      );
-    }
-    const onDemand = [...rows, ...promised].filter(({ mode }) => mode === 'ON_DEMAND').length;
-    if (options.mode === 'ON_DEMAND' && onDemand >= this.#limits.onDemandStreamsMax) {
-      throw kinesisError(
-        'LimitExceededException',
-        `Account ${accountId} has ${onDemand} on-demand streams, its limit.`,
-      );
-    }
+    const shardCount = this.shardCount;
+    if (shardCount + moreShards <= this.#limits.shardsMax) return;
+    throw kinesisError(
+      'LimitExceededException',
+      `This request would exceed the shard limit for the account ${accountId} in ${region}. Current shard count for the account: ${shardCount}. Limit: ${this.#limits.shardsMax}. Number of additional shards that would have resulted from this request: ${moreShards}. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.`,
+    );
+  }
+
+  /** Open shards of the account, with those that streams under way will have. */
+  get shardCount(): number {
+    const made = this.#made().reduce((count, row) => count + openShards(row.map).length, 0);
+    return [...this.#creating.values()].reduce((count, one) => count + one.shardCount, made);
+  }
+
+  #made(): StreamRow[] {
+    return this.list().filter((row) => !this.#creating.has(row.name));
   }
 
   #notFound(name: string): Error {

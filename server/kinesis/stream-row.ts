@@ -2,7 +2,8 @@
 import type { HashRange } from '../../stream/hash-range.ts';
 import type { ShardRef } from '../../stream/ports.ts';
 import { shardIdOf } from '../../stream/shard-map.ts';
-import type { Shard, ShardMap } from '../../stream/shard-map.ts';
+import type { ReshardRound, ReshardStep, Shard, ShardMap } from '../../stream/shard-map.ts';
+import type { DailyChange } from './daily-limit.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
@@ -18,6 +19,10 @@ export interface StreamRow {
   readonly maxRecordKiB: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly map: ShardMap;
+  /** Splits and merges that are still to be taken: a crash must not leave closed shards without children. */
+  readonly reshard?: readonly ReshardRound[];
+  /** When what is limited by the day was done. */
+  readonly changedAtMs?: Readonly<Partial<Record<DailyChange, readonly number[]>>>;
   /** The gateway whose records made it; absent: somebody asked for it. */
   readonly madeFor?: string;
 }
@@ -36,27 +41,37 @@ export function unexpiredShards(row: StreamRow, nowMs: number): Shard[] {
   return row.map.shards.filter((shard) => shard.closedAtMs === null || shard.closedAtMs >= oldestMs);
 }
 
-export function encodeStreamRow(row: StreamRow): Uint8Array {
-  const shards = row.map.shards.map((shard) => ({
+export function encodeStreamRow({ map, reshard, ...row }: StreamRow): Uint8Array {
+  const shards = map.shards.map((shard) => ({
     ...shard,
     range: [shard.range.start.toString(), shard.range.end.toString()],
   }));
-  return Buffer.from(JSON.stringify({ version: VERSION, ...row, map: { ...row.map, shards } }));
+  const rounds = reshard?.map((round) =>
+    round.map((step) => (step.kind === 'split' ? { ...step, at: step.at.toString() } : step)),
+  );
+  return Buffer.from(JSON.stringify({ version: VERSION, ...row, map: { ...map, shards }, reshard: rounds }));
 }
 
 /** Reads what encodeStreamRow wrote; rows come from our own disk only. */
 export function decodeStreamRow(value: Uint8Array): StreamRow {
-  const { version: _version, map, ...row } = JSON.parse(Buffer.from(value).toString('utf8')) as StoredRow;
+  const {
+    version: _version,
+    map,
+    reshard,
+    ...row
+  } = JSON.parse(Buffer.from(value).toString('utf8')) as StoredRow;
   const shards = map.shards.map((shard) => ({ ...shard, range: rangeOf(shard.range) }));
-  return { ...row, map: { ...map, shards } };
+  const rounds = reshard?.map((round) => round.map(stepOf));
+  return { ...row, map: { ...map, shards }, ...(rounds === undefined ? {} : { reshard: rounds }) };
 }
 
-export function shardRef(row: StreamRow, shard: Shard): ShardRef {
+export function shardRef(row: Pick<StreamRow, 'id'>, shard: Pick<Shard, 'index'>): ShardRef {
   return { streamId: row.id, shardId: shardIdOf(shard.index) };
 }
 
-interface StoredRow extends Omit<StreamRow, 'map'> {
+interface StoredRow extends Omit<StreamRow, 'map' | 'reshard'> {
   readonly version: number;
+  readonly reshard?: readonly (readonly StoredStep[])[];
   readonly map: { readonly nextIndex: number; readonly shards: readonly StoredShard[] };
 }
 
@@ -66,4 +81,12 @@ interface StoredShard extends Omit<Shard, 'range'> {
 
 function rangeOf([start, end]: readonly [string, string]): HashRange {
   return { start: BigInt(start), end: BigInt(end) };
+}
+
+type StoredStep =
+  | { readonly kind: 'split'; readonly shard: number; readonly at: string }
+  | Extract<ReshardStep, { kind: 'merge' }>;
+
+function stepOf(step: StoredStep): ReshardStep {
+  return step.kind === 'split' ? { ...step, at: BigInt(step.at) } : step;
 }

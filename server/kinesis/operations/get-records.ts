@@ -41,7 +41,8 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   context.traffic.delivered(row.name, page.records.length, bytes);
   const rest = {
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),
-    ...(page.closedEnd
+    // Until the children are there a closed shard has not ended for its readers.
+    ...(page.closedEnd && shard.closedAtMs !== null
       ? { ChildShards: childShards(row, shard.index) }
       : { NextShardIterator: context.tokens.sealIterator({ ...iterator, position: page.next }, nowMs) }),
   };

@@ -4,7 +4,7 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';
-import { checkSize, placeOf, putToShard } from '../record-writer.ts';
+import { checkSize, shareByShard, writeShares } from '../record-writer.ts';
 import type { PutEntry } from '../record-writer.ts';
 
 export interface PutRecordInput extends StreamInput, PutEntry {
@@ -16,10 +16,11 @@ export async function putRecord(input: PutRecordInput, context: KinesisContext):
   const row = context.catalog.active(streamNameOf(context.account, input));
   checkSize(row, input);
   checkOrdering(input.SequenceNumberForOrdering, row.name, context);
-  const shard = placeOf(row, input, context);
+  const shares = shareByShard(row, [input], context);
   endDryRun(input);
-  const [placed] = await putToShard(row, shard, [input], context);
-  return placed;
+  const [answer] = await writeShares(row, shares, context);
+  if (answer !== undefined && 'error' in answer) throw answer.error;
+  return answer;
 }
 
 /** Numbers of a shard always grow, so a valid one is already smaller than the next. */

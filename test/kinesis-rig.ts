@@ -1,0 +1,56 @@
+// The service without its wire: the context its operations work with, over any store.
+import { nodeDigest } from '../runtime/digest.ts';
+import { MetricsRegistry } from '../runtime/metrics.ts';
+import type { KinesisContext } from '../server/kinesis/context.ts';
+import { getRecords } from '../server/kinesis/operations/get-records.ts';
+import { getShardIterator } from '../server/kinesis/operations/get-shard-iterator.ts';
+import { TokenSigner } from '../server/kinesis/page-token.ts';
+import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
+import { openTraffic } from '../server/kinesis/traffic.ts';
+import { RecordLog } from '../storage/record-log.ts';
+import { openRunIdentity } from '../storage/run-identity.ts';
+import type { Clock, Store } from '../stream/ports.ts';
+
+export const ACCOUNT = { accountId: '000000000000', region: 'us-east-1' };
+
+export async function kinesisContext(store: Store, clock: Clock): Promise<KinesisContext> {
+  return {
+    account: ACCOUNT,
+    catalog: await StreamCatalog.open(store, clock, ACCOUNT, { shardsMax: 1_000, onDemandStreamsMax: 50 }),
+    records: new RecordLog(store.log, openRunIdentity(), clock, nodeDigest),
+    log: store.log,
+    tokens: new TokenSigner(Buffer.alloc(32)),
+    clock,
+    digest: nodeDigest,
+    traffic: openTraffic(new MetricsRegistry()),
+    authorize: () => undefined,
+  };
+}
+
+export interface ReadPage {
+  readonly Records: readonly {
+    readonly Data: string;
+    readonly PartitionKey: string;
+    readonly SequenceNumber: string;
+  }[];
+  readonly NextShardIterator?: string;
+  readonly ChildShards?: readonly { readonly ShardId: string; readonly ParentShards: readonly string[] }[];
+}
+
+export async function iteratorAt(
+  context: KinesisContext,
+  StreamName: string,
+  ShardId: string,
+): Promise<string> {
+  const input = { StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const;
+  return ((await getShardIterator(input, context)) as { ShardIterator: string }).ShardIterator;
+}
+
+export async function readPage(
+  context: KinesisContext,
+  ShardIterator: string,
+  Limit: number,
+): Promise<ReadPage> {
+  const reply = (await getRecords({ ShardIterator, Limit }, context)) as { readonly text: string };
+  return JSON.parse(reply.text) as ReadPage;
+}
