@@ -34,6 +34,14 @@ const limitSettings = z.strictObject({
     .max(1024 * 1024 * 1024)
     .default(PENDING_BYTES_MAX)
     .describe('Bytes of records that may wait for the disk before writers are throttled'),
+  stateDelayMs: z
+    .int()
+    .min(0)
+    .max(600_000)
+    .default(0)
+    .describe(
+      'How long streams and consumers stay CREATING, UPDATING or DELETING, milliseconds; above 0 only to test programs against it',
+    ),
   gatewaysMax: z.int().min(1).max(100_000).default(10_000).describe('Gateways that may be enrolled'),
 });
 

@@ -29,9 +29,11 @@ import { GatewayRegistry } from './fleet/gateway-registry.ts';
 import { GuessLimit } from './fleet/guess-limit.ts';
 import { LaneQuota } from './fleet/lane-quota.ts';
 import { openServerIdentity } from './fleet/server-identity.ts';
+import { Consumers } from './kinesis/consumers.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
 import { TokenSigner } from './kinesis/page-token.ts';
 import { kinesisStorageError } from './kinesis/storage-error.ts';
+import { StateDelay } from './kinesis/state-delay.ts';
 import { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { openTraffic } from './kinesis/traffic.ts';
 import { routeRequests } from './router.ts';
@@ -107,7 +109,9 @@ async function build(
     },
   });
   parts.defer(() => records.flush());
+  const delay = parts.use(new StateDelay(config.limits.stateDelayMs, log.child('kinesis')));
   const catalog = await StreamCatalog.open(store, clock, account, config.limits);
+  const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay });
 
   // Who may do what.
   const keys = await installAccessKeys(store.meta, sealer, folder.path, env, log);
@@ -147,6 +151,7 @@ async function build(
   const kinesis = kinesisService({
     account,
     catalog,
+    consumers,
     records,
     log: store.log,
     tokens,
@@ -181,8 +186,11 @@ async function build(
   return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
 }
 
-/** Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream found. */
-const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', 'gateway/', 'stream/'];
+/**
+ * Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream or consumer
+ * found.
+ */
+const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', 'gateway/', 'stream/', 'consumer/'];
 
 function metricsToken({ metrics: { tokenFile } }: ServerConfig): string | undefined {
   if (tokenFile === undefined) return undefined;

@@ -11,6 +11,11 @@ export function streamArn(account: Account, name: string): string {
   return `arn:aws:kinesis:${account.region}:${account.accountId}:stream/${name}`;
 }
 
+/** `createdAtSeconds` tells a consumer from one of the same name that was registered before. */
+export function consumerArn(ofStream: string, name: string, createdAtSeconds: number): string {
+  return `${ofStream}/consumer/${name}:${createdAtSeconds}`;
+}
+
 /**
  * The stream of StreamName and StreamARN, which must agree. An ARN of another account or region names a stream
  * that is not here: never silently the local one of that name.

@@ -6,6 +6,7 @@ import type { RecordLog } from '../../storage/record-log.ts';
 import type { ShardLog } from '../../stream/ports.ts';
 import { assert } from '../../stream/errors.ts';
 import type { Account } from './arn.ts';
+import type { Consumers } from './consumers.ts';
 import { kinesisError } from './errors.ts';
 import { KINESIS_MODEL } from './model.ts';
 import type { TokenSigner } from './page-token.ts';
@@ -16,6 +17,7 @@ import type { Traffic } from './traffic.ts';
 export interface KinesisContext {
   readonly account: Account;
   readonly catalog: StreamCatalog;
+  readonly consumers: Consumers;
   readonly records: RecordLog;
   readonly log: ShardLog;
   readonly tokens: TokenSigner;
@@ -45,7 +47,7 @@ export function operation<Input>(
   return {
     input,
     handle: async (checked: ValidatedInput, caller) => {
-      context.authorize(caller, `kinesis:${name}`, resourceOf(checked, context));
+      context.authorize(caller, `kinesis:${name}`, resourceOf(name, checked, context));
       // The validator has just checked these members and types against the service model.
       return handle(checked as Input, context, caller);
     },

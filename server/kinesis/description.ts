@@ -4,16 +4,17 @@ import { formatSequenceNumber } from '../../stream/sequence-number.ts';
 import { openShards, shardIdOf, shardIndexOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { streamArn } from './arn.ts';
+import type { Consumer } from './consumers.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
-export function describeSummary(row: StreamRow, { account }: KinesisContext): object {
+export function describeSummary(row: StreamRow, { account, consumers }: KinesisContext): object {
   return {
     ...describeHead(row, account),
     OpenShardCount: openShards(row.map).length,
-    ConsumerCount: 0,
+    ConsumerCount: consumers.listOf(row.id).length,
     MaxRecordSizeInKiB: row.maxRecordKiB,
   };
 }
@@ -28,6 +29,15 @@ export function describeHead(row: StreamRow, account: KinesisContext['account'])
     StreamCreationTimestamp: row.createdAtMs / 1000,
     EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
     EncryptionType: 'NONE',
+  };
+}
+
+export function describeConsumer(consumer: Consumer): object {
+  return {
+    ConsumerName: consumer.name,
+    ConsumerARN: consumer.arn,
+    ConsumerStatus: consumer.status,
+    ConsumerCreationTimestamp: consumer.createdAtMs / 1000,
   };
 }
 

@@ -5,15 +5,19 @@ import type { KinesisContext } from './context.ts';
 import { KINESIS_MODEL } from './model.ts';
 import { createStream } from './operations/create-stream.ts';
 import { deleteStream } from './operations/delete-stream.ts';
+import { deregisterStreamConsumer } from './operations/deregister-stream-consumer.ts';
+import { describeStreamConsumer } from './operations/describe-stream-consumer.ts';
 import { describeStreamSummary } from './operations/describe-stream-summary.ts';
 import { describeStream } from './operations/describe-stream.ts';
 import { getRecords } from './operations/get-records.ts';
 import { getShardIterator } from './operations/get-shard-iterator.ts';
 import { listShards } from './operations/list-shards.ts';
+import { listStreamConsumers } from './operations/list-stream-consumers.ts';
 import { listStreams } from './operations/list-streams.ts';
 import { mergeShards } from './operations/merge-shards.ts';
 import { putRecord } from './operations/put-record.ts';
 import { putRecords } from './operations/put-records.ts';
+import { registerStreamConsumer } from './operations/register-stream-consumer.ts';
 import { splitShard } from './operations/split-shard.ts';
 import { updateShardCount } from './operations/update-shard-count.ts';
 
@@ -23,15 +27,19 @@ export function kinesisService(context: KinesisContext): JsonService {
     operations: {
       CreateStream: operation(context, 'CreateStream', createStream),
       DeleteStream: operation(context, 'DeleteStream', deleteStream),
+      DeregisterStreamConsumer: operation(context, 'DeregisterStreamConsumer', deregisterStreamConsumer),
       DescribeStream: operation(context, 'DescribeStream', describeStream),
+      DescribeStreamConsumer: operation(context, 'DescribeStreamConsumer', describeStreamConsumer),
       DescribeStreamSummary: operation(context, 'DescribeStreamSummary', describeStreamSummary),
       GetRecords: operation(context, 'GetRecords', getRecords),
       GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
       ListShards: operation(context, 'ListShards', listShards),
+      ListStreamConsumers: operation(context, 'ListStreamConsumers', listStreamConsumers),
       ListStreams: operation(context, 'ListStreams', listStreams),
       MergeShards: operation(context, 'MergeShards', mergeShards),
       PutRecord: operation(context, 'PutRecord', putRecord),
       PutRecords: operation(context, 'PutRecords', putRecords),
+      RegisterStreamConsumer: operation(context, 'RegisterStreamConsumer', registerStreamConsumer),
       SplitShard: operation(context, 'SplitShard', splitShard),
       UpdateShardCount: operation(context, 'UpdateShardCount', updateShardCount),
     },

@@ -1,16 +1,18 @@
 // The resource a request is about, as policies name it (Service Authorization Reference, Amazon Kinesis Data Streams).
 import type { ValidatedInput } from '../wire/shape-validator.ts';
-import { streamArn, streamNameOf } from './arn.ts';
+import { consumerArn, streamArn, streamNameOf } from './arn.ts';
 import type { KinesisContext } from './context.ts';
 
 /** The ARN of a stream or a consumer; `*` where the request names none. Throws what a reader of the input would throw. */
-export function resourceOf(input: ValidatedInput, context: ResourceContext): string {
+export function resourceOf(operation: string, input: ValidatedInput, context: ResourceContext): string {
   const { account } = context;
-  const consumer = textOf(input, 'ConsumerARN') ?? textOf(input, 'ResourceARN');
-  if (consumer !== undefined) return consumer;
+  const named = textOf(input, 'ConsumerARN') ?? textOf(input, 'ResourceARN');
+  if (named !== undefined) return named;
   const arn = textOf(input, 'StreamARN');
   const consumerName = textOf(input, 'ConsumerName');
-  if (consumerName !== undefined && arn !== undefined) return `${arn}/consumer/${consumerName}`;
+  // Before it is registered there is no consumer: the stream is what is asked for.
+  if (consumerName !== undefined && arn !== undefined && operation !== 'RegisterStreamConsumer')
+    return arnOfConsumer(streamNameOf(account, { StreamARN: arn }), consumerName, context);
   if (arn !== undefined || 'StreamName' in input) return streamArn(account, streamNameOf(account, input));
   const iterator = textOf(input, 'ShardIterator');
   return iterator === undefined ? ANY : arnOfIterator(iterator, context);
@@ -18,7 +20,17 @@ export function resourceOf(input: ValidatedInput, context: ResourceContext): str
 
 const ANY = '*';
 
-type ResourceContext = Pick<KinesisContext, 'account' | 'catalog' | 'tokens' | 'clock'>;
+type ResourceContext = Pick<KinesisContext, 'account' | 'catalog' | 'consumers' | 'tokens' | 'clock'>;
+
+/** One that is not there has an ARN that policies for its name match, too: whoever may see it learns that it is gone. */
+function arnOfConsumer(
+  stream: string,
+  name: string,
+  { account, catalog, consumers }: ResourceContext,
+): string {
+  const consumer = consumers.find(catalog.find(stream)?.id ?? '', name);
+  return consumer?.arn ?? consumerArn(streamArn(account, stream), name, 0);
+}
 
 /** A stream that is gone has no name any more: the operation says so itself. */
 function arnOfIterator(token: string, { account, catalog, tokens, clock }: ResourceContext): string {

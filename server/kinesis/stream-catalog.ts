@@ -9,7 +9,7 @@ import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import { shardsMade, takeRound } from './resharding.ts';
 import { decodeStreamRow, encodeStreamRow, shardRef } from './stream-row.ts';
-import type { StreamMode, StreamRow } from './stream-row.ts';
+import type { StreamMode, StreamRow, StreamStatus } from './stream-row.ts';
 
 const PREFIX = 'stream/';
 const HOUR_MS = 3_600_000;
@@ -55,10 +55,14 @@ export class StreamCatalog {
   readonly #streams = new Map<string, Held>();
   /** Name of each stream's id. */
   readonly #names = new Map<string, string>();
-  /** Creations and deletions that have not ended, by name. */
-  readonly #underWay = new Map<string, Promise<unknown>>();
+  /** Changes that have not ended, by name. */
+  readonly #underWay = new Map<
+    string,
+    { readonly change: Promise<unknown>; readonly during: StreamStatus }
+  >();
   /** Promised to limits already, not all of them listed yet. */
   readonly #creating = new Map<string, CreateOptions>();
+  #beforeGone: (row: StreamRow) => Promise<void> = async () => undefined;
 
   private constructor(store: Store, clock: Clock, account: Account, limits: CatalogLimits) {
     this.#meta = store.meta;
@@ -129,14 +133,14 @@ export class StreamCatalog {
 
   /** Resolves when the stream is ACTIVE and its shards are on the disk. */
   create(name: string, options: CreateOptions): Promise<StreamRow> {
-    return this.#alone(name, () => this.#create(name, options));
+    return this.#alone(name, 'CREATING', () => this.#create(name, options));
   }
 
   /** Stores the row that `change` makes of the ACTIVE stream's; throws ResourceInUseException in any other state. */
   update(name: string, change: (row: StreamRow) => StreamRow): Promise<StreamRow> {
-    return this.#whenActive(name, async ({ row, revision }) => {
+    return this.whileActive(name, async (row) => {
       const next = change(row);
-      return next === row ? row : (await this.#put(next, revision)).row;
+      return next === row ? row : (await this.#put(next, this.#held(name).revision)).row;
     });
   }
 
@@ -149,12 +153,14 @@ export class StreamCatalog {
     plan: (row: StreamRow) => readonly ReshardRound[],
     { isQuiet = false, note = (row) => row }: ReshardOptions = {},
   ): Promise<StreamRow> {
-    return this.#whenActive(name, async ({ row, revision }) => {
+    return this.whileActive(name, async (row) => {
       const reshard = plan(row);
       if (reshard.length === 0) return row;
       this.#checkShards(openShardsMax(row.map, reshard) - openShards(row.map).length);
       const status = isQuiet ? row.status : 'UPDATING';
-      return this.#finishReshard(await this.#put({ ...note(row), status, reshard }, revision));
+      return this.#finishReshard(
+        await this.#put({ ...note(row), status, reshard }, this.#held(name).revision),
+      );
     });
   }
 
@@ -169,19 +175,14 @@ export class StreamCatalog {
     return this.byId(id);
   }
 
-  /** Resolves when the stream and its records are gone. */
-  delete(name: string): Promise<void> {
-    return this.#alone(name, () => this.#delete(name));
-  }
-
-  /** In turn; a stream that is in another state, now or when it is its turn, refuses. */
-  #whenActive<T>(name: string, change: (held: Held) => Promise<T>): Promise<T> {
-    this.#checkActive(this.#held(name).row);
+  /** Runs `task` on the ACTIVE stream, which nothing else changes meanwhile; throws as `update`. */
+  async whileActive<T>(name: string, task: (row: StreamRow) => Promise<T>): Promise<T> {
+    this.#checkActive(this.get(name));
     return this.#inTurn(name, async () => {
       await this.#settle(name);
-      const held = this.#held(name);
-      this.#checkActive(held.row);
-      return change(held);
+      const row = this.get(name);
+      this.#checkActive(row);
+      return task(row);
     });
   }
 
@@ -189,21 +190,35 @@ export class StreamCatalog {
     if (row.status !== 'ACTIVE') throw this.#notActive(row);
   }
 
-  /** As `#alone`, but waits for what is under way. */
+  /** Resolves when the stream and its records are gone. What `check` throws keeps it. */
+  delete(name: string, check: (row: StreamRow) => void = () => undefined): Promise<void> {
+    return this.#alone(name, 'DELETING', () => this.#delete(name, check));
+  }
+
+  /** Runs before the last trace of a deleted stream is removed, again after a failure; what it removes goes with the stream. */
+  beforeGone(remove: (row: StreamRow) => Promise<void>): void {
+    this.#beforeGone = remove;
+  }
+
+  /** As `#alone`, but waits for whatever is under way. */
   async #inTurn<T>(name: string, change: () => Promise<T>): Promise<T> {
     for (;;) {
-      const underWay = this.#underWay.get(name);
-      if (underWay === undefined) return this.#alone(name, change);
-      await Promise.allSettled([underWay]);
+      const other = this.#underWay.get(name);
+      if (other === undefined) return this.#alone(name, 'ACTIVE', change);
+      await Promise.allSettled([other.change]);
     }
   }
 
-  /** One change of a stream at a time; another one that comes meanwhile is told the stream's state. */
-  async #alone<T>(name: string, change: () => Promise<T>): Promise<T> {
-    const row = this.find(name);
-    if (this.#underWay.has(name)) throw row === undefined ? this.#exists(name) : this.#notActive(row);
+  /** One change of a stream at a time; one that comes while it is made or deleted is told so. `during`: its state then. */
+  async #alone<T>(name: string, during: StreamStatus, change: () => Promise<T>): Promise<T> {
+    for (let other = this.#underWay.get(name); other !== undefined; other = this.#underWay.get(name)) {
+      const row = this.find(name);
+      if (row === undefined) throw this.#exists(name);
+      if (other.during !== 'ACTIVE') throw this.#notActive({ ...row, status: other.during });
+      await Promise.allSettled([other.change]);
+    }
     const promise = change();
-    this.#underWay.set(name, promise);
+    this.#underWay.set(name, { change: promise, during });
     try {
       return await promise;
     } finally {
@@ -241,8 +256,9 @@ export class StreamCatalog {
     }
   }
 
-  async #delete(name: string): Promise<void> {
+  async #delete(name: string, check: (row: StreamRow) => void): Promise<void> {
     const { row, revision } = this.#held(name);
+    check(row);
     await this.#finishDelete(await this.#put({ ...row, status: 'DELETING' }, revision));
   }
 
@@ -279,6 +295,7 @@ export class StreamCatalog {
 
   async #finishDelete({ row, revision }: Held): Promise<void> {
     await Promise.all(shardsMade(row).map((index) => this.#log.dropShard(shardRef(row, { index }))));
+    await this.#beforeGone(row);
     await this.#meta.del(PREFIX + row.name, revision);
     this.#streams.delete(row.name);
     this.#names.delete(row.id);

@@ -1,6 +1,7 @@
 // Goal: boto3 works against a server unmodified. Method: one Python process that does what programs do with streams.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CREDENTIALS, run, startServer, stopAll } from '../processes.ts';
+import { runBoto3 } from '../boto3.ts';
+import { startServer, stopAll } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 
 let server: RunningServer;
@@ -43,31 +44,8 @@ print(json.dumps(dict(failed=put['FailedRecordCount'], pages=len(pages), shards=
     types=sorted(types), refusals=refusals)))
 `;
 
-/** The system's own Python has what the system's packages bring, whatever comes first in the path. */
-async function pythonWithBoto3(): Promise<string | null> {
-  for (const python of ['python3', '/usr/bin/python3']) {
-    const found = await run(python, ['-c', 'import boto3']).catch(() => ({ code: 1 }));
-    if (found.code === 0) return python;
-  }
-  return null;
-}
-
 test('streams, records and errors through boto3, with the name and the ARN together', async (context) => {
-  const python = await pythonWithBoto3();
-  if (python === null) {
-    context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
-    return;
-  }
-  const { code, stdout, stderr } = await run(python, ['-W', 'ignore', '-c', PROGRAM, server.httpUrl], {
-    env: {
-      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-      AWS_CONFIG_FILE: '/nonexistent',
-      AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
-    },
-  });
-  expect([code, stderr]).toEqual([0, '']);
-  expect(JSON.parse(stdout)).toEqual({
+  expect(await runBoto3(context, PROGRAM, server.httpUrl)).toEqual({
     failed: 0,
     pages: 2,
     shards: ['shardId-000000000000', 'shardId-000000000001'],

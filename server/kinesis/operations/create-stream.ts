@@ -3,6 +3,7 @@ import type { KinesisContext } from '../context.ts';
 import { kinesisError } from '../errors.ts';
 import { ON_DEMAND_SHARDS } from '../stream-catalog.ts';
 import type { StreamMode } from '../stream-row.ts';
+import { checkedTags } from '../tags.ts';
 
 export interface CreateStreamInput {
   readonly StreamName: string;
@@ -30,21 +31,4 @@ export async function createStream(
 function provisionedShards(shardCount: number | undefined): number {
   if (shardCount !== undefined) return shardCount;
   throw kinesisError('ValidationException', 'ShardCount must be provided for a stream in PROVISIONED mode.');
-}
-
-/** Kinesis API, AddTagsToStream: what the model's shapes do not say of tags. */
-const TAGS_MAX = 50;
-const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
-
-function checkedTags(tags: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const entries = Object.entries(tags);
-  if (entries.length > TAGS_MAX)
-    throw kinesisError('InvalidArgumentException', `A stream has at most ${TAGS_MAX} tags.`);
-  for (const [key, value] of entries) {
-    if (key.toLowerCase().startsWith('aws:'))
-      throw kinesisError('InvalidArgumentException', 'Tag keys must not start with aws:.');
-    if (!TAG_TEXT.test(key) || !TAG_TEXT.test(value))
-      throw kinesisError('InvalidArgumentException', 'Tags are letters, digits, spaces and _ . : / = + - @.');
-  }
-  return tags;
 }

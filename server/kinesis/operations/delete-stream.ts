@@ -1,11 +1,21 @@
 // DeleteStream: answers when the stream and its records are gone (Kinesis API, DeleteStream).
 import { streamNameOf } from '../arn.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
+import { kinesisError } from '../errors.ts';
+
+export interface DeleteStreamInput extends StreamInput {
+  readonly EnforceConsumerDeletion?: boolean;
+}
 
 export async function deleteStream(
-  input: StreamInput,
-  { account, catalog }: KinesisContext,
+  input: DeleteStreamInput,
+  { account, catalog, consumers }: KinesisContext,
 ): Promise<undefined> {
-  await catalog.delete(streamNameOf(account, input));
+  await catalog.delete(streamNameOf(account, input), (stream) => {
+    const count = consumers.listOf(stream.id).length;
+    if (count === 0 || input.EnforceConsumerDeletion === true) return;
+    const text = `Stream ${stream.name} under account ${account.accountId} has ${count} registered consumers: deregister them, or set EnforceConsumerDeletion.`;
+    throw kinesisError('ResourceInUseException', text);
+  });
   return undefined;
 }

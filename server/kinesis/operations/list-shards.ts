@@ -4,6 +4,7 @@ import { streamNameOf } from '../arn.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { describeShard, indexBehind } from '../description.ts';
 import { kinesisError } from '../errors.ts';
+import { listableStream } from '../listable-stream.ts';
 import { horizonMs, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
@@ -63,7 +64,7 @@ function startOf(
   if (input.NextToken === undefined) {
     if (!isNamed)
       throw kinesisError('InvalidArgumentException', 'Either NextToken or StreamName should be provided.');
-    const row = listable(streamNameOf(account, input), input, context);
+    const row = listableStream(streamNameOf(account, input), input.StreamCreationTimestamp, context);
     return {
       row,
       after: indexBehind(row, input.ExclusiveStartShardId, context),
@@ -79,25 +80,6 @@ function startOf(
     throw kinesisError('InvalidArgumentException', 'NextToken and StreamName cannot be provided together.');
   }
   return { row, after, filter };
-}
-
-/** A stream that is being made or deleted has no list yet or no longer: clients ask again. */
-function listable(name: string, input: ListShardsInput, { catalog, account }: KinesisContext): StreamRow {
-  const row = catalog.get(name);
-  const { StreamCreationTimestamp: createdMs } = input;
-  const isMeant = createdMs === undefined || wholeSeconds(createdMs) === wholeSeconds(row.createdAtMs);
-  if (!isMeant) {
-    const text = `Stream ${name} under account ${account.accountId} not found: it was not created at that time.`;
-    throw kinesisError('ResourceNotFoundException', text);
-  }
-  if (row.status !== 'CREATING' && row.status !== 'DELETING') return row;
-  const text = `Stream ${name} under account ${account.accountId} not ACTIVE, instead in state ${row.status}`;
-  throw kinesisError('ResourceInUseException', text);
-}
-
-/** Clients print timestamps in whole seconds and send them back. */
-function wholeSeconds(ms: number): number {
-  return Math.floor(ms / 1000);
 }
 
 function matcherOf(

@@ -1,0 +1,32 @@
+// Runs a Python program that uses boto3 against a server. Its argument is the server's URL; it prints one JSON document.
+import { expect } from 'vitest';
+import type { TestContext } from 'vitest';
+import { CREDENTIALS, run } from './processes.ts';
+
+/** What the program printed; the test is skipped when there is no boto3. Its warnings are failures. */
+export async function runBoto3(context: TestContext, program: string, httpUrl: string): Promise<unknown> {
+  const python = await pythonWithBoto3();
+  if (python === null) {
+    context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
+    return undefined;
+  }
+  const { code, stdout, stderr } = await run(python, ['-W', 'ignore', '-c', program, httpUrl], {
+    env: {
+      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+      AWS_CONFIG_FILE: '/nonexistent',
+      AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
+    },
+  });
+  expect([code, stderr]).toEqual([0, '']);
+  return JSON.parse(stdout) as unknown;
+}
+
+/** The system's own Python has what the system's packages bring, whatever comes first in the path. */
+async function pythonWithBoto3(): Promise<string | null> {
+  for (const python of ['python3', '/usr/bin/python3']) {
+    const found = await run(python, ['-c', 'import boto3']).catch(() => ({ code: 1 }));
+    if (found.code === 0) return python;
+  }
+  return null;
+}

@@ -1,0 +1,55 @@
+// Goal: boto3 manages streams unmodified: consumers. Method: one Python process for each matter, against one server.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runBoto3 } from '../boto3.ts';
+import { startServer, stopAll } from '../processes.ts';
+import type { RunningServer } from '../processes.ts';
+
+let server: RunningServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(stopAll);
+
+const CLIENT = `
+import boto3, json, sys
+from botocore.config import Config
+client = boto3.client('kinesis', endpoint_url=sys.argv[1], region_name='us-east-1',
+    config=Config(retries={'total_max_attempts': 1}))
+def made(name, **more):
+    client.create_stream(StreamName=name, ShardCount=1, **more)
+    client.get_waiter('stream_exists').wait(StreamName=name)
+    return client.describe_stream_summary(StreamName=name)['StreamDescriptionSummary']['StreamARN']
+def refusal(call, **input):
+    try: call(**input)
+    except client.exceptions.ClientError as error: return error.response['Error']['Code']
+`;
+
+const CONSUMERS = `
+arn = made('fans')
+consumers = [client.register_stream_consumer(StreamARN=arn, ConsumerName=name)['Consumer'] for name in 'cab']
+pages = list(client.get_paginator('list_stream_consumers').paginate(StreamARN=arn, PaginationConfig={'PageSize': 2}))
+one = client.describe_stream_consumer(ConsumerARN=consumers[0]['ConsumerARN'])['ConsumerDescription']
+twice = refusal(client.register_stream_consumer, StreamARN=arn, ConsumerName='a')
+kept = refusal(client.delete_stream, StreamName='fans')
+client.deregister_stream_consumer(StreamARN=arn, ConsumerName='a')
+gone = refusal(client.describe_stream_consumer, StreamARN=arn, ConsumerName='a')
+count = client.describe_stream_summary(StreamName='fans')['StreamDescriptionSummary']['ConsumerCount']
+client.delete_stream(StreamName='fans', EnforceConsumerDeletion=True)
+client.get_waiter('stream_not_exists').wait(StreamName='fans')
+print(json.dumps(dict(names=[c['ConsumerName'] for page in pages for c in page['Consumers']], pages=len(pages),
+    same=one['ConsumerARN'] == consumers[0]['ConsumerARN'] and one['StreamARN'] == arn, status=one['ConsumerStatus'],
+    created=one['ConsumerCreationTimestamp'] == consumers[0]['ConsumerCreationTimestamp'],
+    refusals=[twice, kept, gone], count=count)))
+`;
+
+test('consumers are registered, listed, described and removed', async (context) => {
+  expect(await runBoto3(context, CLIENT + CONSUMERS, server.httpUrl)).toEqual({
+    names: ['a', 'b', 'c'],
+    pages: 2,
+    same: true,
+    status: 'ACTIVE',
+    created: true,
+    refusals: ['ResourceInUseException', 'ResourceInUseException', 'ResourceNotFoundException'],
+    count: 2,
+  });
+});
