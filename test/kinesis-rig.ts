@@ -4,22 +4,40 @@ import { MetricsRegistry } from '../runtime/metrics.ts';
 import type { KinesisContext } from '../server/kinesis/context.ts';
 import { getRecords } from '../server/kinesis/operations/get-records.ts';
 import { getShardIterator } from '../server/kinesis/operations/get-shard-iterator.ts';
+import { StateDelay } from '../server/kinesis/state-delay.ts';
+import { Consumers } from '../server/kinesis/consumers.ts';
 import { TokenSigner } from '../server/kinesis/page-token.ts';
 import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
 import { openTraffic } from '../server/kinesis/traffic.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
-import type { Clock, Store } from '../stream/ports.ts';
+import type { Clock, Log, Store } from '../stream/ports.ts';
+
+export const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  notice: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};
 
 export const ACCOUNT = { accountId: '000000000000', region: 'us-east-1' };
 
-export async function kinesisContext(store: Store, clock: Clock): Promise<KinesisContext> {
+export async function kinesisContext(
+  store: Store,
+  clock: Clock,
+  delay = new StateDelay(0, silent),
+): Promise<KinesisContext> {
+  const limits = { shardsMax: 1_000, onDemandStreamsMax: 50 };
+  const catalog = await StreamCatalog.open(store, clock, ACCOUNT, limits);
   return {
     account: ACCOUNT,
-    catalog: await StreamCatalog.open(store, clock, ACCOUNT, { shardsMax: 1_000, onDemandStreamsMax: 50 }),
+    catalog,
+    consumers: await Consumers.open({ meta: store.meta, catalog, clock, account: ACCOUNT, delay }),
     records: new RecordLog(store.log, openRunIdentity(), clock, nodeDigest),
     log: store.log,
-    tokens: new TokenSigner(Buffer.alloc(32)),
+    tokens: new TokenSigner(Buffer.alloc(32, 7)),
     clock,
     digest: nodeDigest,
     traffic: openTraffic(new MetricsRegistry()),

@@ -1,5 +1,6 @@
 // Names of streams on the wire: ARNs of this account and region, and which stream a request means.
 import { kinesisError } from './errors.ts';
+import { streamNotFound } from './stream-errors.ts';
 
 export interface Account {
   /** Twelve digits. */
@@ -29,10 +30,7 @@ export function streamNameOf(account: Account, input: { StreamName?: string; Str
   const [, , , region, accountId, resource = ''] = arn.split(':');
   const named = resource.slice(resource.indexOf('/') + 1);
   if (region !== account.region || accountId !== account.accountId) {
-    throw kinesisError(
-      'ResourceNotFoundException',
-      `Stream ${named} under account ${accountId ?? ''} not found.`,
-    );
+    throw streamNotFound({ accountId: accountId ?? '' }, named);
   }
   if (name === undefined || name === named) return named;
   throw kinesisError('InvalidArgumentException', 'StreamName and StreamARN do not name the same stream.');

@@ -1,6 +1,7 @@
 // The stream whose shards or consumers a client lists.
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
+import { streamNotActive } from './stream-errors.ts';
 import type { StreamRow } from './stream-row.ts';
 
 /**
@@ -19,8 +20,7 @@ export function listableStream(
     throw kinesisError('ResourceNotFoundException', text);
   }
   if (row.status !== 'CREATING' && row.status !== 'DELETING') return row;
-  const text = `Stream ${name} under account ${account.accountId} not ACTIVE, instead in state ${row.status}`;
-  throw kinesisError('ResourceInUseException', text);
+  throw streamNotActive(account, row);
 }
 
 /** Clients print timestamps in whole seconds and send them back. */

@@ -8,6 +8,7 @@ import { shardFor, shardIdOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
+import { streamNotFound } from './stream-errors.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
@@ -159,10 +160,7 @@ function wireError(
     return kinesisError('ProvisionedThroughputExceededException', text);
   }
   if (!isTributaryError(error, 'SHARD_NOT_FOUND')) return undefined;
-  return kinesisError(
-    'ResourceNotFoundException',
-    `Stream ${row.name} under account ${account.accountId} not found.`,
-  );
+  return streamNotFound(account, row.name);
 }
 
 function explicitKey(entry: PutEntry): bigint | undefined {

@@ -8,6 +8,7 @@ import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import { shardsMade, takeRound } from './resharding.ts';
+import { streamExists, streamNotActive, streamNotFound } from './stream-errors.ts';
 import { decodeStreamRow, encodeStreamRow, shardRef } from './stream-row.ts';
 import type { StreamMode, StreamRow, StreamStatus } from './stream-row.ts';
 
@@ -117,13 +118,13 @@ export class StreamCatalog {
   active(name: string): StreamRow {
     const row = this.get(name);
     if (row.status !== 'CREATING') return row;
-    throw this.#notFound(name);
+    throw streamNotFound(this.#account, name);
   }
 
   #held(name: string): Held {
     const held = this.#streams.get(name);
     if (held !== undefined) return held;
-    throw this.#notFound(name);
+    throw streamNotFound(this.#account, name);
   }
 
   /** The stream of that name, made when it is not there: of callers that come together all get the same one. */
@@ -187,7 +188,7 @@ export class StreamCatalog {
   }
 
   #checkActive(row: StreamRow): void {
-    if (row.status !== 'ACTIVE') throw this.#notActive(row);
+    if (row.status !== 'ACTIVE') throw streamNotActive(this.#account, row);
   }
 
   /** Resolves when the stream and its records are gone. What `check` throws keeps it. */
@@ -213,8 +214,8 @@ export class StreamCatalog {
   async #alone<T>(name: string, during: StreamStatus, change: () => Promise<T>): Promise<T> {
     for (let other = this.#underWay.get(name); other !== undefined; other = this.#underWay.get(name)) {
       const row = this.find(name);
-      if (row === undefined) throw this.#exists(name);
-      if (other.during !== 'ACTIVE') throw this.#notActive({ ...row, status: other.during });
+      if (row === undefined) throw streamExists(this.#account, name);
+      if (other.during !== 'ACTIVE') throw streamNotActive(this.#account, { ...row, status: other.during });
       await Promise.allSettled([other.change]);
     }
     const promise = change();
@@ -233,7 +234,7 @@ export class StreamCatalog {
 
   async #create(name: string, options: CreateOptions): Promise<StreamRow> {
     await this.#settle(name);
-    if (this.#streams.has(name)) throw this.#exists(name);
+    if (this.#streams.has(name)) throw streamExists(this.#account, name);
     this.#checkLimits(options);
     const nowMs = this.#clock.wallMs();
     const row: StreamRow = {
@@ -341,22 +342,5 @@ export class StreamCatalog {
 
   #made(): StreamRow[] {
     return this.list().filter((row) => !this.#creating.has(row.name));
-  }
-
-  #notFound(name: string): Error {
-    const text = `Stream ${name} under account ${this.#account.accountId} not found.`;
-    return kinesisError('ResourceNotFoundException', text);
-  }
-
-  #exists(name: string): Error {
-    return kinesisError(
-      'ResourceInUseException',
-      `Stream ${name} under account ${this.#account.accountId} already exists.`,
-    );
-  }
-
-  #notActive(row: StreamRow): Error {
-    const text = `Stream ${row.name} under account ${this.#account.accountId} not ACTIVE, instead in state ${row.status}`;
-    return kinesisError('ResourceInUseException', text);
   }
 }

@@ -1,33 +1,15 @@
 // The operations of the Kinesis service over a store in memory and a clock that a test turns: inputs as JSON, outputs
 // and errors as a client gets them.
-import { nodeDigest } from '../../runtime/digest.ts';
-import { MetricsRegistry } from '../../runtime/metrics.ts';
-import { Consumers } from '../../server/kinesis/consumers.ts';
 import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
-import { TokenSigner } from '../../server/kinesis/page-token.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
-import { StreamCatalog } from '../../server/kinesis/stream-catalog.ts';
-import { openTraffic } from '../../server/kinesis/traffic.ts';
 import { JsonText } from '../../server/wire/aws-json.ts';
 import { validateShape } from '../../server/wire/shape-validator.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory/memory-store.ts';
-import { RecordLog } from '../../storage/record-log.ts';
-import { openRunIdentity } from '../../storage/run-identity.ts';
-import type { Log } from '../../stream/ports.ts';
+import { kinesisContext, silent } from '../kinesis-rig.ts';
 
-export const ACCOUNT = { accountId: '000000000000', region: 'us-east-1' };
 export const arnOf = (stream: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`;
-
-const silent: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  notice: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silent,
-};
 
 export interface RigOptions {
   readonly stateDelayMs?: number;
@@ -60,25 +42,7 @@ export class KinesisRig {
     const { store } = this;
     const clock = clockOf(this.#clock);
     this.#delay = new StateDelay(stateDelayMs, silent);
-    const catalog = await StreamCatalog.open(store, clock, ACCOUNT);
-    this.#context = {
-      account: ACCOUNT,
-      catalog,
-      consumers: await Consumers.open({
-        meta: store.meta,
-        catalog,
-        clock,
-        account: ACCOUNT,
-        delay: this.#delay,
-      }),
-      records: new RecordLog(store.log, openRunIdentity(), clock, nodeDigest),
-      log: store.log,
-      tokens: new TokenSigner(Buffer.alloc(32, 7)),
-      clock,
-      digest: nodeDigest,
-      traffic: openTraffic(new MetricsRegistry()),
-      authorize: () => undefined,
-    };
+    this.#context = await kinesisContext(store, clock, this.#delay);
   }
 
   get context(): KinesisContext {
