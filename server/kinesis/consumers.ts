@@ -8,6 +8,7 @@ import { decodeConsumerRow, encodeConsumerRow } from './consumer-row.ts';
 import type { ConsumerRow } from './consumer-row.ts';
 import { kinesisError } from './errors.ts';
 import type { StateDelay } from './state-delay.ts';
+import { consumerNotActive } from './stream-errors.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
 import type { StreamRow } from './stream-row.ts';
 
@@ -20,6 +21,7 @@ export const CONSUMERS_CREATING_MAX = 5;
 /** A consumer as it is now; later states are other objects. */
 export interface Consumer extends ConsumerRow {
   readonly arn: string;
+  readonly streamName: string;
   readonly streamArn: string;
   /** Aborted when it leaves ACTIVE for good: nobody reads through it any more. */
   readonly removed: AbortSignal;
@@ -93,6 +95,16 @@ export class Consumers {
     );
   }
 
+  /** Stores the row that `change` makes of it; throws ResourceInUseException unless it is ACTIVE. */
+  update({ arn, ...known }: Consumer, change: (row: ConsumerRow) => ConsumerRow): Promise<void> {
+    return this.#turns.run(async () => {
+      const held = this.#byArn.get(arn);
+      if (held?.consumer.status !== 'ACTIVE')
+        throw consumerNotActive(this.#parts.account, held?.consumer ?? known);
+      await this.#put(change(rowOf(held.consumer)), held.revision, held.removal);
+    });
+  }
+
   /** A second call while it is DELETING changes nothing. */
   deregister({ arn }: Consumer): Promise<void> {
     return this.#turns.run(async () => {
@@ -145,9 +157,10 @@ export class Consumers {
   }
 
   #hold(row: ConsumerRow, revision: bigint, removal: AbortController): Held {
-    const ofStream = streamArn(this.#parts.account, this.#parts.catalog.byId(row.streamId)?.name ?? '');
+    const streamName = this.#parts.catalog.byId(row.streamId)?.name ?? '';
+    const ofStream = streamArn(this.#parts.account, streamName);
     const arn = consumerArn(ofStream, row.name, secondsOf(row.createdAtMs));
-    const consumer = { ...row, arn, streamArn: ofStream, removed: removal.signal };
+    const consumer = { ...row, arn, streamName, streamArn: ofStream, removed: removal.signal };
     const held = { consumer, revision, removal };
     this.#byArn.set(arn, held);
     return held;
@@ -180,7 +193,8 @@ function keyOf({ streamId, name }: Pick<ConsumerRow, 'streamId' | 'name'>): stri
   return `${PREFIX}${streamId}/${name}`;
 }
 
-function rowOf({ arn: _arn, streamArn: _streamArn, removed: _removed, ...row }: Consumer): ConsumerRow {
+function rowOf(consumer: Consumer): ConsumerRow {
+  const { arn: _arn, streamName: _name, streamArn: _streamArn, removed: _removed, ...row } = consumer;
   return row;
 }
 

@@ -3,6 +3,7 @@ import type { JsonService } from '../wire/aws-json.ts';
 import { operation } from './context.ts';
 import type { KinesisContext } from './context.ts';
 import { KINESIS_MODEL } from './model.ts';
+import { addTagsToStream } from './operations/add-tags-to-stream.ts';
 import { createStream } from './operations/create-stream.ts';
 import { deleteStream } from './operations/delete-stream.ts';
 import { deregisterStreamConsumer } from './operations/deregister-stream-consumer.ts';
@@ -14,17 +15,23 @@ import { getShardIterator } from './operations/get-shard-iterator.ts';
 import { listShards } from './operations/list-shards.ts';
 import { listStreamConsumers } from './operations/list-stream-consumers.ts';
 import { listStreams } from './operations/list-streams.ts';
+import { listTagsForResource } from './operations/list-tags-for-resource.ts';
+import { listTagsForStream } from './operations/list-tags-for-stream.ts';
 import { mergeShards } from './operations/merge-shards.ts';
 import { putRecord } from './operations/put-record.ts';
 import { putRecords } from './operations/put-records.ts';
 import { registerStreamConsumer } from './operations/register-stream-consumer.ts';
+import { removeTagsFromStream } from './operations/remove-tags-from-stream.ts';
 import { splitShard } from './operations/split-shard.ts';
+import { tagResource } from './operations/tag-resource.ts';
+import { untagResource } from './operations/untag-resource.ts';
 import { updateShardCount } from './operations/update-shard-count.ts';
 
 export function kinesisService(context: KinesisContext): JsonService {
   return {
     model: KINESIS_MODEL,
     operations: {
+      AddTagsToStream: operation(context, 'AddTagsToStream', addTagsToStream),
       CreateStream: operation(context, 'CreateStream', createStream),
       DeleteStream: operation(context, 'DeleteStream', deleteStream),
       DeregisterStreamConsumer: operation(context, 'DeregisterStreamConsumer', deregisterStreamConsumer),
@@ -36,11 +43,16 @@ export function kinesisService(context: KinesisContext): JsonService {
       ListShards: operation(context, 'ListShards', listShards),
       ListStreamConsumers: operation(context, 'ListStreamConsumers', listStreamConsumers),
       ListStreams: operation(context, 'ListStreams', listStreams),
+      ListTagsForResource: operation(context, 'ListTagsForResource', listTagsForResource),
+      ListTagsForStream: operation(context, 'ListTagsForStream', listTagsForStream),
       MergeShards: operation(context, 'MergeShards', mergeShards),
       PutRecord: operation(context, 'PutRecord', putRecord),
       PutRecords: operation(context, 'PutRecords', putRecords),
       RegisterStreamConsumer: operation(context, 'RegisterStreamConsumer', registerStreamConsumer),
+      RemoveTagsFromStream: operation(context, 'RemoveTagsFromStream', removeTagsFromStream),
       SplitShard: operation(context, 'SplitShard', splitShard),
+      TagResource: operation(context, 'TagResource', tagResource),
+      UntagResource: operation(context, 'UntagResource', untagResource),
       UpdateShardCount: operation(context, 'UpdateShardCount', updateShardCount),
     },
   };

@@ -1,4 +1,4 @@
-// What the service says of a stream that is not there, there already, or not in the state that a call needs.
+// What the service says of a stream or a consumer that is not there, there already, or not in the state that a call needs.
 import type { ServiceError } from '../wire/service-error.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
@@ -17,5 +17,14 @@ export function streamNotActive(
   { name, status }: Pick<StreamRow, 'name' | 'status'>,
 ): ServiceError {
   const text = `Stream ${name} under account ${accountId} not ACTIVE, instead in state ${status}`;
+  return kinesisError('ResourceInUseException', text);
+}
+
+export function consumerNotActive(
+  { accountId }: Account,
+  { name, streamName, createdAtMs }: { name: string; streamName: string; createdAtMs: number },
+): ServiceError {
+  const seconds = Math.floor(createdAtMs / 1000);
+  const text = `Consumer ${name} with creation timestamp ${seconds} under stream ${streamName} and account ${accountId} is not in ACTIVE status.`;
   return kinesisError('ResourceInUseException', text);
 }

@@ -20,3 +20,20 @@ export function checkedTags(tags: Tags): Tags {
   }
   return tags;
 }
+
+/** Throws InvalidArgumentException when together they are too many. */
+export function withTags(tags: Tags, added: Tags): Tags {
+  return checkedTags({ ...tags, ...checkedTags(added) });
+}
+
+/** Keys that are not there are no mistake. */
+export function withoutTags(tags: Tags, keys: readonly string[]): Tags {
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => !keys.includes(key)));
+}
+
+/** Sorted by key. */
+export function tagList(tags: Tags): { readonly Key: string; readonly Value: string }[] {
+  return Object.entries(tags)
+    .map(([Key, Value]) => ({ Key, Value }))
+    .toSorted((a, b) => (a.Key < b.Key ? -1 : 1));
+}

@@ -1,4 +1,4 @@
-// Goal: boto3 manages streams unmodified: consumers. Method: one Python process for each matter, against one server.
+// Goal: boto3 manages streams unmodified. Method: one Python process for each matter, against one server.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runBoto3 } from '../boto3.ts';
 import { startServer, stopAll } from '../processes.ts';
@@ -51,5 +51,32 @@ test('consumers are registered, listed, described and removed', async (context) 
     created: true,
     refusals: ['ResourceInUseException', 'ResourceInUseException', 'ResourceNotFoundException'],
     count: 2,
+  });
+});
+
+const TAGS = `
+arn = made('labels', Tags={'a': '1'})
+client.add_tags_to_stream(StreamName='labels', Tags={'b': '2', 'c': '3'})
+client.remove_tags_from_stream(StreamName='labels', TagKeys=['a'])
+one = client.list_tags_for_stream(StreamName='labels', Limit=1)
+consumer = client.register_stream_consumer(StreamARN=arn, ConsumerName='c', Tags={'x': 'y'})['Consumer']['ConsumerARN']
+client.tag_resource(ResourceARN=consumer, Tags={'z': ''})
+client.untag_resource(ResourceARN=consumer, TagKeys=['x'])
+print(json.dumps(dict(page=one['Tags'], more=one['HasMoreTags'],
+    stream=client.list_tags_for_resource(ResourceARN=arn)['Tags'],
+    consumer=client.list_tags_for_resource(ResourceARN=consumer)['Tags'],
+    refused=refusal(client.tag_resource, ResourceARN=arn, Tags={'aws:a': ''}))))
+`;
+
+test('tags are set, listed and removed', async (context) => {
+  expect(await runBoto3(context, CLIENT + TAGS, server.httpUrl)).toEqual({
+    page: [{ Key: 'b', Value: '2' }],
+    more: true,
+    stream: [
+      { Key: 'b', Value: '2' },
+      { Key: 'c', Value: '3' },
+    ],
+    consumer: [{ Key: 'z', Value: '' }],
+    refused: 'InvalidArgumentException',
   });
 });

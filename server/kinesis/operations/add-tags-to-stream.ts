@@ -1,0 +1,20 @@
+// AddTagsToStream: a tag that is there gets the new value (Kinesis API, AddTagsToStream).
+import type { KinesisContext, StreamInput } from '../context.ts';
+import { streamResource } from '../named-resource.ts';
+import { withTags } from '../tags.ts';
+import type { Tags } from '../tags.ts';
+
+export interface AddTagsToStreamInput extends StreamInput {
+  readonly Tags: Tags;
+}
+
+export async function addTagsToStream(
+  input: AddTagsToStreamInput,
+  context: KinesisContext,
+): Promise<undefined> {
+  await streamResource(input, context).change((facts) => ({
+    ...facts,
+    tags: withTags(facts.tags, input.Tags),
+  }));
+  return undefined;
+}
