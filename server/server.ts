@@ -9,6 +9,7 @@ import { nodeDigest } from '../runtime/digest.ts';
 import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
+import { repeat } from '../runtime/repeat.ts';
 import { verifyRequest } from '../runtime/sigv4.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { KEYS_PREFIX } from '../storage/seal/key-table.ts';
@@ -34,6 +35,10 @@ import { kinesisService } from './kinesis/kinesis-service.ts';
 import { TokenSigner } from './kinesis/page-token.ts';
 import { kinesisStorageError } from './kinesis/storage-error.ts';
 import { StateDelay } from './kinesis/state-delay.ts';
+import { shardLimits } from './kinesis/shard-limits.ts';
+import { ShardMeters } from './kinesis/shard-meter.ts';
+import { ShardPruner } from './kinesis/shard-pruner.ts';
+import { ShardScaler } from './kinesis/shard-scaler.ts';
 import { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { openTraffic } from './kinesis/traffic.ts';
 import { routeRequests } from './router.ts';
@@ -73,6 +78,7 @@ async function build(
   const digest = nodeDigest;
   const metrics = new MetricsRegistry();
   const account = { accountId: config.accountId, region: config.region };
+  const monotonicMs = (): number => Number(clock.monotonicUs() / 1000n);
 
   // What is kept.
   const folder = openDataFolder(config.dataFolder, 'server');
@@ -113,6 +119,13 @@ async function build(
   const catalog = await StreamCatalog.open(store, clock, account, config.limits);
   const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay });
 
+  const meters = new ShardMeters(shardLimits(config.limits.profile, config.limits.shard), monotonicMs);
+  const kinesisLog = log.child('kinesis');
+  const scaler = new ShardScaler({ catalog, meters, now: monotonicMs, log: kinesisLog });
+  parts.use(repeat('scaling', SCALING_INTERVAL_MS, () => scaler.look(), kinesisLog));
+  const pruner = new ShardPruner({ catalog, log: store.log, clock, meters, now: monotonicMs });
+  parts.use(repeat('pruning', PRUNING_INTERVAL_MS, () => pruner.look(), kinesisLog));
+
   // Who may do what.
   const keys = await installAccessKeys(store.meta, sealer, folder.path, env, log);
   const verify: Verify = (request, body, service) =>
@@ -137,12 +150,11 @@ async function build(
     fingerprint: identity.fingerprint,
     hashKey: await openSecret(store.meta, sealer, 'enrolment-codes'),
   });
-  const monotonicMs = (): number => Number(clock.monotonicUs() / 1000n);
   const guesses = new GuessLimit(monotonicMs);
   const enrol = enrolHandler({ codes, identity, guesses, log: fleetLog });
   const fleet = fleetHandler({ registry, codes, verify, log: fleetLog });
   const syncLog = log.child('sync');
-  const target = new StreamIngest(catalog, store.log, digest, new LaneQuota(monotonicMs));
+  const target = new StreamIngest(catalog, store.log, digest, new LaneQuota(monotonicMs), meters);
   const onSession = serveSessions({ directory: registry, target, identity, digest, clock, log: syncLog });
   const sync = openSyncEndpoint(onSession, { log: syncLog, now: monotonicMs });
 
@@ -158,6 +170,7 @@ async function build(
     clock,
     digest,
     traffic,
+    meters,
     authorize: () => undefined,
   });
   const aws = awsJsonHandler({
@@ -185,6 +198,9 @@ async function build(
   parts.defer(async () => void (await Promise.all([listener.close(), sync.close()])));
   return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
 }
+
+const SCALING_INTERVAL_MS = 5_000;
+const PRUNING_INTERVAL_MS = 60_000;
 
 /**
  * Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream or consumer

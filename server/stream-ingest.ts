@@ -1,10 +1,12 @@
 // Where the records of gateways go: a lane's stream is found or made, and its shard followed when that is closed.
+import { parseHeader } from '../stream/block-header.ts';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Digest, LaneState, ShardLog, ShardRef } from '../stream/ports.ts';
 import { shardFor } from '../stream/shard-map.ts';
 import type { IngestLane, IngestTarget } from '../sync/ports.ts';
 import type { LaneQuota } from './fleet/lane-quota.ts';
 import { laneHashKey } from './kinesis/resharding.ts';
+import type { ShardMeter, ShardMeters } from './kinesis/shard-meter.ts';
 import type { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { shardRef } from './kinesis/stream-row.ts';
 import { ServiceError } from './wire/service-error.ts';
@@ -21,32 +23,41 @@ export class StreamIngest implements IngestTarget {
   readonly #log: ShardLog;
   readonly #digest: Digest;
   readonly #quota: LaneQuota;
+  readonly #meters: ShardMeters;
 
-  constructor(catalog: StreamCatalog, log: ShardLog, digest: Digest, quota: LaneQuota) {
+  constructor(catalog: StreamCatalog, log: ShardLog, digest: Digest, quota: LaneQuota, meters: ShardMeters) {
     this.#catalog = catalog;
     this.#log = log;
     this.#digest = digest;
     this.#quota = quota;
+    this.#meters = meters;
   }
 
   /** Throws BUSY when its gateway has had its share, or the stream cannot be made now. */
   async openLane(stream: string, lane: string): Promise<IngestLane> {
     const gateway = gatewayOf(lane);
     const hashKey = laneHashKey(lane, this.#digest);
-    let ref = await this.#route(stream, hashKey, gateway);
-    const onShard = async <T>(call: (at: ShardRef) => Promise<T>): Promise<T> => {
+    let route = await this.#route(stream, hashKey, gateway);
+    const onShard = async <T>(call: (at: Route) => Promise<T>): Promise<T> => {
       for (let reroutes = 0; ; reroutes += 1) {
         try {
-          return await call(ref);
+          return await call(route);
         } catch (error) {
           if (reroutes === REROUTES_MAX || !isMoved(error)) throw error;
-          ref = await this.#route(stream, hashKey, gateway);
+          route = await this.#route(stream, hashKey, gateway);
         }
       }
     };
-    const state = (): Promise<LaneState | null> => onShard((at) => this.#log.lane(at, lane));
+    const state = (): Promise<LaneState | null> => onShard(({ ref }) => this.#log.lane(ref, lane));
     const append: IngestLane['append'] = (block, recordCount, ordinals) =>
-      onShard((at) => this.#log.append(at, { block, recordCount, lane: { ...ordinals, lane } }));
+      onShard(async ({ ref, meter }) => {
+        const result = await this.#log.append(ref, { block, recordCount, lane: { ...ordinals, lane } });
+        if (result.duplicate) return result;
+        const { rawLength } = parseHeader(block);
+        meter.wrote(recordCount, rawLength);
+        if (meter.keys.isDue(rawLength)) meter.keys.add(lane, hashKey);
+        return result;
+      });
     return { state, append: (await state()) === null ? this.#counted(append, gateway) : append };
   }
 
@@ -70,11 +81,12 @@ export class StreamIngest implements IngestTarget {
     };
   }
 
-  async #route(stream: string, hashKey: bigint, gateway: string): Promise<ShardRef> {
+  async #route(stream: string, hashKey: bigint, gateway: string): Promise<Route> {
     try {
       if (this.#catalog.find(stream) === undefined) this.#checkStreams(gateway);
       const row = await this.#catalog.ensure(stream, { ...AUTO_CREATED, madeFor: gateway });
-      return shardRef(row, shardFor(row.map, hashKey));
+      const shard = shardFor(row.map, hashKey);
+      return { ref: shardRef(row, shard), meter: this.#meters.of(row.id, shard.index) };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       const text = `stream ${stream} cannot be made now: ${error.message}`;
@@ -89,6 +101,12 @@ export class StreamIngest implements IngestTarget {
       `gateway ${gateway} has made ${STREAMS_MADE_MAX} streams, as many as one may; create the stream by hand, or delete some that it made`,
     );
   }
+}
+
+interface Route {
+  readonly ref: ShardRef;
+  /** Gateways are flow-controlled by their credit, not limited by the shard; what they write counts for its heat. */
+  readonly meter: ShardMeter;
 }
 
 /** The name of a lane begins with its gateway. */

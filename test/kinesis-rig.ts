@@ -6,6 +6,8 @@ import { getRecords } from '../server/kinesis/operations/get-records.ts';
 import { getShardIterator } from '../server/kinesis/operations/get-shard-iterator.ts';
 import { StateDelay } from '../server/kinesis/state-delay.ts';
 import { Consumers } from '../server/kinesis/consumers.ts';
+import { shardLimits } from '../server/kinesis/shard-limits.ts';
+import { ShardMeters } from '../server/kinesis/shard-meter.ts';
 import { TokenSigner } from '../server/kinesis/page-token.ts';
 import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
 import { openTraffic } from '../server/kinesis/traffic.ts';
@@ -41,6 +43,7 @@ export async function kinesisContext(
     clock,
     digest: nodeDigest,
     traffic: openTraffic(new MetricsRegistry()),
+    meters: new ShardMeters(shardLimits('off', {}), () => clock.wallMs()),
     authorize: () => undefined,
   };
 }

@@ -11,6 +11,7 @@ import { kinesisError } from './errors.ts';
 import { KINESIS_MODEL } from './model.ts';
 import type { TokenSigner } from './page-token.ts';
 import { resourceOf } from './resource.ts';
+import type { ShardMeters } from './shard-meter.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -24,6 +25,7 @@ export interface KinesisContext {
   readonly clock: Clock;
   readonly digest: Digest;
   readonly traffic: Traffic;
+  readonly meters: ShardMeters;
   readonly authorize: Authorize;
 }
 

@@ -1,4 +1,5 @@
 // The exceptions of the Kinesis service and what each means to a client.
+import { shardIdOf } from '../../stream/shard-map.ts';
 import { ServiceError } from '../wire/service-error.ts';
 
 interface Facts {
@@ -38,4 +39,14 @@ export type KinesisErrorName = keyof typeof KINESIS_ERRORS;
 
 export function kinesisError(type: KinesisErrorName, message: string): ServiceError {
   return new ServiceError({ type, ...KINESIS_ERRORS[type], message });
+}
+
+/** A limit of one shard: clients wait and try again. */
+export function rateExceeded(
+  stream: { readonly name: string },
+  shard: { readonly index: number },
+  account: { readonly accountId: string },
+): ServiceError {
+  const text = `Rate exceeded for shard ${shardIdOf(shard.index)} in stream ${stream.name} under account ${account.accountId}.`;
+  return kinesisError('ProvisionedThroughputExceededException', text);
 }

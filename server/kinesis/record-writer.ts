@@ -1,13 +1,12 @@
 // From a partition key to a place in a shard: which shard a record goes to, and its sequence number.
 import { hashKeyOf, parseHashKey } from '../../stream/hash-range.ts';
 import { isTributaryError } from '../../stream/errors.ts';
-import { recordBytes } from '../../stream/record.ts';
 import type { Position } from '../../stream/position.ts';
 import { sequenceNumbersOf } from '../../stream/sequence-number.ts';
 import { shardFor, shardIdOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
-import { kinesisError } from './errors.ts';
+import { kinesisError, rateExceeded } from './errors.ts';
 import { streamNotFound } from './stream-errors.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
@@ -20,14 +19,9 @@ export interface PutEntry {
 
 export type Placed = { readonly ShardId: string; readonly SequenceNumber: string };
 
-/** The open shard of a record. Throws InvalidArgumentException for a hash key outside [0, 2^128). */
-function placeOf(row: StreamRow, entry: PutEntry, { digest }: KinesisContext): Shard {
-  return shardFor(row.map, explicitKey(entry) ?? hashKeyOf(entry.PartitionKey, digest));
-}
-
 /** Data and key of a record against the stream's limit (Kinesis API, MaxRecordSizeInKiB). */
 export function checkSize(row: StreamRow, entry: PutEntry): void {
-  const bytes = entry.Data.length + Buffer.byteLength(entry.PartitionKey);
+  const bytes = entryBytes(entry);
   if (bytes <= row.maxRecordKiB * 1024) return;
   const text = `The record of ${bytes} bytes is larger than the ${row.maxRecordKiB} KiB that stream ${row.name} takes.`;
   throw kinesisError('ValidationException', text);
@@ -43,6 +37,7 @@ interface Part {
   readonly entry: PutEntry;
   /** In the request. */
   readonly place: number;
+  readonly hashKey: bigint;
 }
 
 export type Answer = Placed | { readonly error: unknown };
@@ -51,8 +46,7 @@ export type Answer = Placed | { readonly error: unknown };
 export function shareByShard(row: StreamRow, entries: readonly PutEntry[], context: KinesisContext): Share[] {
   return sharesOf(
     row,
-    entries.map((entry, place) => ({ entry, place })),
-    context,
+    entries.map((entry, place) => ({ entry, place, hashKey: hashKeyFor(entry, context) })),
   );
 }
 
@@ -66,12 +60,29 @@ export async function writeShares(
   context: KinesisContext,
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
-  await Promise.all(shares.map((share) => writeShare(row, share, answers, context, REROUTES_MAX)));
+  const admitted = shares.map((share) => admit(row, share, answers, context));
+  await Promise.all(admitted.map((share) => writeShare(row, share, answers, context, REROUTES_MAX)));
   return answers;
 }
 
 /** Each is a split or merge that came between; more than a few in a row are a fault. */
 const REROUTES_MAX = 5;
+
+/** What the shard's limits let in now; the rest is answered. */
+function admit(row: StreamRow, share: Share, answers: Answer[], context: KinesisContext): Share {
+  const meter = context.meters.of(row.id, share.shard.index);
+  const parts = share.parts.filter(({ entry, place }) => {
+    if (meter.takeWrite(entryBytes(entry))) return true;
+    context.traffic.throttled('write', row.name);
+    answers[place] = { error: rateExceeded(row, share.shard, context.account) };
+    return false;
+  });
+  return { shard: share.shard, parts };
+}
+
+function entryBytes({ Data, PartitionKey }: PutEntry): number {
+  return Data.length + Buffer.byteLength(PartitionKey);
+}
 
 async function writeShare(
   row: StreamRow,
@@ -80,6 +91,7 @@ async function writeShare(
   context: KinesisContext,
   reroutesLeft: number,
 ): Promise<void> {
+  if (share.parts.length === 0) return;
   try {
     const places = share.parts.map(({ place }) => place);
     const placed = await putToShard(row, share, context);
@@ -92,7 +104,7 @@ async function writeShare(
       for (const { place } of share.parts) answers[place] = { error: known };
       return;
     }
-    const shares = sharesOf(next, share.parts, context);
+    const shares = sharesOf(next, share.parts);
     await Promise.all(shares.map((one) => writeShare(next, one, answers, context, reroutesLeft - 1)));
   }
 }
@@ -106,10 +118,10 @@ async function afterReshard(row: StreamRow, { catalog }: KinesisContext): Promis
   }
 }
 
-function sharesOf(row: StreamRow, parts: readonly Part[], context: KinesisContext): Share[] {
+function sharesOf(row: StreamRow, parts: readonly Part[]): Share[] {
   const shares = new Map<number, { shard: Shard; parts: Part[] }>();
   for (const part of parts) {
-    const shard = placeOf(row, part.entry, context);
+    const shard = shardFor(row.map, part.hashKey);
     const share = shares.get(shard.index);
     if (share === undefined) shares.set(shard.index, { shard, parts: [part] });
     else share.parts.push(part);
@@ -120,15 +132,19 @@ function sharesOf(row: StreamRow, parts: readonly Part[], context: KinesisContex
 async function putToShard(
   row: StreamRow,
   { shard, parts }: Share,
-  { records, traffic }: KinesisContext,
+  { records, traffic, meters }: KinesisContext,
 ): Promise<Placed[]> {
   const input = parts.map(({ entry }) => ({ partitionKey: entry.PartitionKey, data: entry.Data }));
   const positions = await records.append(shardRef(row, shard), input, { class: 'normal' });
-  traffic.received(
-    row.name,
-    input.length,
-    input.reduce((sum, one) => sum + recordBytes(one), 0),
-  );
+  const meter = meters.of(row.id, shard.index);
+  let bytes = 0;
+  for (const { entry, hashKey } of parts) {
+    const size = entryBytes(entry);
+    bytes += size;
+    if (meter.keys.isDue(size)) meter.keys.add(entry.PartitionKey, hashKey);
+  }
+  meter.wrote(parts.length, bytes);
+  traffic.received(row.name, parts.length, bytes);
   return placed(positions, shard);
 }
 
@@ -156,15 +172,15 @@ function wireError(
   { account }: KinesisContext,
 ): Error | undefined {
   if (THROTTLES.some((code) => isTributaryError(error, code))) {
-    const text = `Rate exceeded for shard ${shardIdOf(shard.index)} in stream ${row.name} under account ${account.accountId}.`;
-    return kinesisError('ProvisionedThroughputExceededException', text);
+    return rateExceeded(row, shard, account);
   }
   if (!isTributaryError(error, 'SHARD_NOT_FOUND')) return undefined;
   return streamNotFound(account, row.name);
 }
 
-function explicitKey(entry: PutEntry): bigint | undefined {
-  if (entry.ExplicitHashKey === undefined) return undefined;
+/** Throws InvalidArgumentException for an explicit key outside [0, 2^128). */
+function hashKeyFor(entry: PutEntry, { digest }: KinesisContext): bigint {
+  if (entry.ExplicitHashKey === undefined) return hashKeyOf(entry.PartitionKey, digest);
   try {
     return parseHashKey(entry.ExplicitHashKey);
   } catch {

@@ -51,7 +51,13 @@ const clock = { wallMs: () => Date.now(), monotonicUs: () => process.hrtime.bigi
 
 async function restart(world: World): Promise<void> {
   world.context = await kinesisContext(world.store, clock);
-  world.ingest = new StreamIngest(world.context.catalog, world.store.log, nodeDigest, new LaneQuota(() => 0));
+  world.ingest = new StreamIngest(
+    world.context.catalog,
+    world.store.log,
+    nodeDigest,
+    new LaneQuota(() => 0),
+    world.context.meters,
+  );
 }
 
 async function write(world: World, writer: number): Promise<void> {
@@ -204,7 +210,7 @@ async function tell(seed: number, store: Store, onStep: (random: () => number) =
     store,
     random,
     context,
-    ingest: new StreamIngest(context.catalog, store.log, nodeDigest, new LaneQuota(() => 0)),
+    ingest: new StreamIngest(context.catalog, store.log, nodeDigest, new LaneQuota(() => 0), context.meters),
     acknowledged: new Map(),
     unknown: new Set(),
   };

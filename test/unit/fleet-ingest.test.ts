@@ -3,6 +3,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
+import { shardLimits } from '../../server/kinesis/shard-limits.ts';
+import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { StreamCatalog } from '../../server/kinesis/stream-catalog.ts';
 import { shardRef } from '../../server/kinesis/stream-row.ts';
 import { STREAMS_MADE_MAX, StreamIngest } from '../../server/stream-ingest.ts';
@@ -18,11 +20,12 @@ let store: MemoryStore;
 let catalog: StreamCatalog;
 let ingest: StreamIngest;
 let nowMs = 0;
+const meters = new ShardMeters(shardLimits('off', {}), () => nowMs);
 let quota = new LaneQuota(() => nowMs);
 
 async function open(limits = { shardsMax: 10, onDemandStreamsMax: 1 }): Promise<void> {
   catalog = await StreamCatalog.open(store, clock, account, limits);
-  ingest = new StreamIngest(catalog, store.log, nodeDigest, quota);
+  ingest = new StreamIngest(catalog, store.log, nodeDigest, quota, meters);
 }
 
 beforeEach(async () => {

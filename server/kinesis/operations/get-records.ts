@@ -10,7 +10,7 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
 import { hashKeyRange } from '../description.ts';
-import { kinesisError } from '../errors.ts';
+import { kinesisError, rateExceeded } from '../errors.ts';
 import { shardRef, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
@@ -35,9 +35,15 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   }
   checkArn(input, row, context);
   endDryRun(input);
+  const meter = context.meters.of(row.id, shard.index);
+  if (!meter.takeRead()) {
+    context.traffic.throttled('read', row.name);
+    throw rateExceeded(row, shard, context.account);
+  }
   const max = { records: input.Limit ?? READ_RECORDS_MAX, bytes: READ_BYTES_MAX };
   const page = await context.records.read(shardRef(row, shard), iterator.position, max);
   const bytes = page.records.reduce((sum, record) => sum + recordBytes(record), 0);
+  meter.oweRead(bytes);
   context.traffic.delivered(row.name, page.records.length, bytes);
   const rest = {
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),

@@ -8,7 +8,7 @@ import type { Shard } from '../../../stream/shard-map.ts';
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
-import { kinesisError } from '../errors.ts';
+import { kinesisError, rateExceeded } from '../errors.ts';
 import { shardRef, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
@@ -33,6 +33,7 @@ export async function getShardIterator(
   const row = context.catalog.active(streamNameOf(context.account, input));
   const shard = shardOf(row, input.ShardId, context);
   checkArguments(input, context);
+  if (!context.meters.of(row.id, shard.index).takeIterator()) throw rateExceeded(row, shard, context.account);
   const position = await startOf(input, row, shard, context);
   endDryRun(input);
   const iterator = { streamId: row.id, shardIndex: shard.index, position };
