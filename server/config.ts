@@ -125,6 +125,7 @@ const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   TRIBUTARY_SERVER_HOST: 'http.host',
   TRIBUTARY_SERVER_PORT: 'http.port',
   TRIBUTARY_SERVER_REGION: 'region',
+  TRIBUTARY_SERVER_LIMITS: 'limits.profile',
   TRIBUTARY_SERVER_LOG_LEVEL: 'logLevel',
 };
 

@@ -113,7 +113,8 @@ export interface ServerStart {
 export async function startServer(start: ServerStart = {}): Promise<RunningServer> {
   const data = start.data ?? temporaryFolder('server');
   const parameters = ['server', '--data', data, '--port', String(start.port ?? 0)];
-  const env = { ...credentialEnvironment(), ...start.env };
+  // Tests read in loops. The limits have tests of their own.
+  const env = { ...credentialEnvironment(), TRIBUTARY_SERVER_LIMITS: 'off', ...start.env };
   const all = [...parameters, ...(start.parameters ?? [])];
   const program = await startProgram(all, env, start.fileKiBMax);
   const httpUrl = String(program.ready['httpUrl']);

@@ -51,6 +51,7 @@ export class ServerSide {
 
   async start(): Promise<void> {
     const config = serverConfig.parse({
+      limits: { profile: 'off' },
       dataFolder: this.#folder,
       http: { port: this.#port, drainMs: 200 },
       encryption: { provider: this.#isSealed ? 'file' : 'off' },
