@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:http';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { signRequest } from '../runtime/sigv4.ts';
+import { signRequest } from '../runtime/sigv4/sign.ts';
 import type { Contender, Running } from './contender.ts';
 import type { Workload } from './measure.ts';
 

@@ -1,7 +1,7 @@
 // Signed requests to a server: the fleet API and Kinesis. Every failure becomes a CliError with its exit code.
 import type { z } from 'zod';
-import { signRequest } from '../runtime/sigv4.ts';
-import type { Credentials } from '../runtime/sigv4.ts';
+import { signRequest } from '../runtime/sigv4/sign.ts';
+import type { Credentials } from '../runtime/sigv4/sign.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
 
 const DEFAULT_SERVER = 'http://127.0.0.1:4567';

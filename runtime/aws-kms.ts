@@ -4,8 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import { KEY_BYTES } from './key-provider.ts';
-import { signRequest } from './sigv4.ts';
-import type { Credentials } from './sigv4.ts';
+import { signRequest } from './sigv4/sign.ts';
+import type { Credentials } from './sigv4/sign.ts';
 
 export interface KmsSetting {
   readonly keyId: string;

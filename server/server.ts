@@ -10,7 +10,7 @@ import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { repeat } from '../runtime/repeat.ts';
-import { verifyRequest } from '../runtime/sigv4.ts';
+import { verifyRequest } from '../runtime/sigv4/verify.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { KEYS_PREFIX } from '../storage/seal/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';

@@ -3,7 +3,9 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SigV4Error, headersFromRaw, verifyRequest } from '../runtime/sigv4.ts';
+import { headersFromRaw } from '../runtime/sigv4/signable-request.ts';
+import { SigV4Error } from '../runtime/sigv4/sigv4-error.ts';
+import { verifyRequest } from '../runtime/sigv4/verify.ts';
 
 export const KMS_CREDENTIALS = { accessKeyId: 'KMSKEY', secretAccessKey: 'kms-secret-of-no-worth' };
 

@@ -1,6 +1,6 @@
 // Requests of an AWS client made by hand, for what real clients refuse to send.
-import { signRequest } from '../runtime/sigv4.ts';
-import type { Credentials } from '../runtime/sigv4.ts';
+import { signRequest } from '../runtime/sigv4/sign.ts';
+import type { Credentials } from '../runtime/sigv4/sign.ts';
 import { CREDENTIALS } from './processes.ts';
 
 export interface Answer {

@@ -1,7 +1,8 @@
 // The fleet API under /api/v1: gateways and enrolment codes, JSON, signed with SigV4 for the service `tributary`.
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { SigV4Error, headersFromRaw } from '../../runtime/sigv4.ts';
+import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
+import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
 import { AssertionFailure, isTributaryError } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
 import type { Verify } from '../wire/aws-json.ts';

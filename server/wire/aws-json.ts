@@ -2,8 +2,9 @@
 // are those that AWS answers with.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
-import { headersFromRaw, SigV4Error } from '../../runtime/sigv4.ts';
-import type { SignableRequest } from '../../runtime/sigv4.ts';
+import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
+import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
+import type { SignableRequest } from '../../runtime/sigv4/signable-request.ts';
 import { AssertionFailure } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
 import { readBody } from './body.ts';

@@ -1,7 +1,8 @@
 // A fixed vector that agrees with botocore.
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { canonicalRequest, signRequest } from '../../runtime/sigv4.ts';
+import { canonicalRequest } from '../../runtime/sigv4/canonical-request.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
 
 const BODY = '{"Limit":1}';
 const HEADERS = {

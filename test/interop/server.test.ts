@@ -10,7 +10,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { signRequest } from '../../runtime/sigv4.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
 import { CREDENTIALS, runCli, startServer, stopAll, temporaryFolder } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 import { fleet, kinesis } from '../signed-requests.ts';

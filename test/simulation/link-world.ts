@@ -16,7 +16,7 @@ import { nodeDigest } from '../../runtime/digest.ts';
 import { dataFolderOf } from '../../runtime/data-folder.ts';
 import type { KeySetting } from '../../runtime/master-key.ts';
 import { openLog } from '../../runtime/log-writer.ts';
-import { signRequest } from '../../runtime/sigv4.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
 import { serverConfig } from '../../server/config.ts';
 import { openServer } from '../../server/server.ts';
 import type { RunningServer } from '../../server/server.ts';

@@ -8,7 +8,8 @@ import { KINESIS_MODEL } from '../../server/kinesis/model.ts';
 import { awsJsonHandler } from '../../server/wire/aws-json.ts';
 import { openListener } from '../../server/wire/listener.ts';
 import type { Listener } from '../../server/wire/listener.ts';
-import { signRequest, verifyRequest } from '../../runtime/sigv4.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
+import { verifyRequest } from '../../runtime/sigv4/verify.ts';
 import type { Log } from '../../stream/ports.ts';
 
 const events: string[] = [];

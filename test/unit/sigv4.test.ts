@@ -1,14 +1,12 @@
 // Every refusal, both forms and both names of the host.
 import { createHash, createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
-import {
-  canonicalRequest,
-  headersFromRaw,
-  SigV4Error,
-  signRequest,
-  verifyRequest,
-} from '../../runtime/sigv4.ts';
-import type { HeaderValues, SignableRequest } from '../../runtime/sigv4.ts';
+import { canonicalRequest } from '../../runtime/sigv4/canonical-request.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
+import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
+import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
+import { verifyRequest } from '../../runtime/sigv4/verify.ts';
+import type { HeaderValues, SignableRequest } from '../../runtime/sigv4/signable-request.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const CREDENTIALS = { accessKeyId: 'AK', secretAccessKey: 'secret' };

@@ -1,0 +1,53 @@
+// What a request says about its own signature, whichever form it has.
+import { isoBasic, parseIsoBasic } from './basic-date.ts';
+import { SigV4Error } from './sigv4-error.ts';
+import type { Scope } from './signature.ts';
+
+/** What the request says about its own signature. */
+export interface Claim {
+  readonly accessKeyId: string;
+  readonly scope: Scope;
+  readonly terminator: string;
+  readonly signedHeaders: readonly string[];
+  readonly signature: string;
+  /** `20260101T000000Z` */
+  readonly date: string;
+  readonly expiresSeconds: number | null;
+}
+
+export function claimOf(
+  parts: ReadonlyMap<string, string>,
+  prefix: string,
+  date: string,
+  expiresSeconds: number | null,
+): Claim {
+  const credential = parts.get(`${prefix}Credential`) ?? '';
+  const [accessKeyId, day, region, service, terminator, extra] = credential.split('/');
+  if (!accessKeyId || !day || !region || !service || !terminator || extra !== undefined) {
+    throw new SigV4Error(
+      'IncompleteSignatureException',
+      `Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '${credential}'`,
+    );
+  }
+  return {
+    accessKeyId,
+    scope: { day, region, service },
+    terminator,
+    signedHeaders: (parts.get(`${prefix}SignedHeaders`) ?? '').split(';'),
+    signature: parts.get(`${prefix}Signature`) ?? '',
+    date: normalDate(date),
+    expiresSeconds,
+  };
+}
+
+/** A `Date` header is RFC 1123, the string to sign wants ISO 8601 basic. */
+function normalDate(text: string): string {
+  const ms = /^\d{8}T\d{6}Z$/.test(text) ? parseIsoBasic(text) : Date.parse(text);
+  if (Number.isNaN(ms)) {
+    throw new SigV4Error(
+      'IncompleteSignatureException',
+      `Date must be in ISO-8601 'basic format'. Got '${text}'. See http://en.wikipedia.org/wiki/ISO_8601`,
+    );
+  }
+  return isoBasic(ms);
+}
