@@ -13,13 +13,14 @@ export interface Claim {
   /** `20260101T000000Z` */
   readonly date: string;
   readonly expiresSeconds: number | null;
+  /** Of temporary credentials. */
+  readonly sessionToken: string | undefined;
 }
 
 export function claimOf(
   parts: ReadonlyMap<string, string>,
   prefix: string,
-  date: string,
-  expiresSeconds: number | null,
+  { date, expiresSeconds, sessionToken }: Pick<Claim, 'date' | 'expiresSeconds' | 'sessionToken'>,
 ): Claim {
   const credential = parts.get(`${prefix}Credential`) ?? '';
   const [accessKeyId, day, region, service, terminator, extra] = credential.split('/');
@@ -37,6 +38,7 @@ export function claimOf(
     signature: parts.get(`${prefix}Signature`) ?? '',
     date: normalDate(date),
     expiresSeconds,
+    sessionToken,
   };
 }
 

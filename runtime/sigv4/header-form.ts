@@ -4,7 +4,12 @@ import type { Claim } from './claim.ts';
 import { ALGORITHM } from './signature.ts';
 import { SigV4Error } from './sigv4-error.ts';
 
-export function headerClaim(authorization: string, date: string | undefined): Claim {
+/** `date` is that of `X-Amz-Date`, else of `Date`. */
+export function headerClaim(
+  authorization: string,
+  date: string | undefined,
+  sessionToken: string | undefined,
+): Claim {
   const parts = authorizationParts(authorization);
   let missing = '';
   for (const name of ['Credential', 'Signature', 'SignedHeaders']) {
@@ -15,7 +20,7 @@ export function headerClaim(authorization: string, date: string | undefined): Cl
   }
   if (missing !== '')
     throw new SigV4Error('IncompleteSignatureException', `${missing}Authorization=${authorization}`);
-  return claimOf(parts, '', date ?? '', null);
+  return claimOf(parts, '', { date: date ?? '', expiresSeconds: null, sessionToken });
 }
 
 function authorizationParts(authorization: string): Map<string, string> {

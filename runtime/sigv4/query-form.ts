@@ -7,8 +7,23 @@ import { SigV4Error } from './sigv4-error.ts';
 
 const EXPIRES_SECONDS_MAX = 604_800;
 
+const OWN_PREFIX = 'X-Amz-';
+const NOTHING: ReadonlyMap<string, string> = new Map();
+
+/** A parameter of the signature that comes twice could mean one thing here and another to who signed it. */
 export function queryMap(query: string): ReadonlyMap<string, string> {
-  return query === '' ? new Map() : new Map(queryPairs(query));
+  if (query === '') return NOTHING;
+  const pairs = new Map<string, string>();
+  for (const [name, value] of queryPairs(query)) {
+    if (name.startsWith(OWN_PREFIX) && pairs.has(name)) {
+      throw new SigV4Error(
+        'IncompleteSignatureException',
+        `AWS query-string parameters must include '${name}' only once. Re-examine the query-string parameters.`,
+      );
+    }
+    pairs.set(name, value);
+  }
+  return pairs;
 }
 
 export function queryClaim(query: ReadonlyMap<string, string>): Claim {
@@ -29,5 +44,9 @@ export function queryClaim(query: ReadonlyMap<string, string>): Claim {
       `X-Amz-Expires must be between 1 and ${EXPIRES_SECONDS_MAX} seconds. Re-examine the query-string parameters.`,
     );
   }
-  return claimOf(query, 'X-Amz-', query.get('X-Amz-Date') ?? '', expires);
+  return claimOf(query, 'X-Amz-', {
+    date: query.get('X-Amz-Date') ?? '',
+    expiresSeconds: expires,
+    sessionToken: query.get('X-Amz-Security-Token'),
+  });
 }

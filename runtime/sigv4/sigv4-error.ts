@@ -1,6 +1,7 @@
 // Why a signature is refused: the names that AWS answers with.
 
 export type SigV4ErrorType =
+  | 'ExpiredTokenException'
   | 'MissingAuthenticationTokenException'
   | 'InvalidSignatureException'
   | 'IncompleteSignatureException'

@@ -16,17 +16,20 @@ export interface VerifyOptions {
   readonly service: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  readonly findSecret: (accessKeyId: string) => string | undefined;
+  /** Undefined: not known. May throw SigV4Error. The session token is that of temporary credentials. */
+  readonly findSecret: (accessKeyId: string, sessionToken: string | undefined) => string | undefined;
+}
+
+/** The credentials that a request was signed with. */
+export interface Signer {
+  readonly accessKeyId: string;
+  readonly sessionToken: string | undefined;
 }
 
 /** Throws SigV4Error. */
-export function verifyRequest(
-  request: SignableRequest,
-  body: Uint8Array,
-  options: VerifyOptions,
-): { accessKeyId: string } {
+export function verifyRequest(request: SignableRequest, body: Uint8Array, options: VerifyOptions): Signer {
   const claim = readClaim(request);
-  const secret = options.findSecret(claim.accessKeyId);
+  const secret = options.findSecret(claim.accessKeyId, claim.sessionToken);
   if (secret === undefined) {
     throw new SigV4Error(
       'UnrecognizedClientException',
@@ -35,11 +38,11 @@ export function verifyRequest(
   }
   checkScope(claim, options.service);
   checkClock(claim, options.now());
-  checkSignedHost(claim.signedHeaders);
+  checkSignedHeaders(request.headers, claim.signedHeaders);
   const bodyHash = sha256(body);
   checkContentHash(request.headers, bodyHash);
   checkSignature(request, claim, secret, bodyHash);
-  return { accessKeyId: claim.accessKeyId };
+  return { accessKeyId: claim.accessKeyId, sessionToken: claim.sessionToken };
 }
 
 function readClaim(request: SignableRequest): Claim {
@@ -57,7 +60,11 @@ function readClaim(request: SignableRequest): Claim {
   if (authorization === undefined || authorization === '') {
     throw new SigV4Error('MissingAuthenticationTokenException', 'Missing Authentication Token');
   }
-  return headerClaim(authorization, lookup('x-amz-date')[0] ?? lookup('date')[0]);
+  return headerClaim(
+    authorization,
+    lookup('x-amz-date')[0] ?? lookup('date')[0],
+    lookup('x-amz-security-token')[0],
+  );
 }
 
 /** Any region is accepted: clients invent one for a server that is not AWS. */
@@ -103,11 +110,17 @@ function checkClock(claim: Claim, now: number): void {
   }
 }
 
-function checkSignedHost(signedHeaders: readonly string[]): void {
-  if (signedHeaders.includes('host') || signedHeaders.includes(':authority')) return;
-  throw new SigV4Error(
+/** Who could change the operation of a request that was signed for another one would have every right of its signer. */
+function checkSignedHeaders(headers: HeaderValues, signed: readonly string[]): void {
+  if (!signed.includes('host') && !signed.includes(':authority')) throw unsigned("'Host' or ':authority'");
+  if (headers['x-amz-target'] !== undefined && !signed.includes('x-amz-target'))
+    throw unsigned("'X-Amz-Target'");
+}
+
+function unsigned(name: string): SigV4Error {
+  return new SigV4Error(
     'InvalidSignatureException',
-    "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
+    `${name} must be a 'SignedHeader' in the AWS Authorization.`,
   );
 }
 

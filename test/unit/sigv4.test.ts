@@ -6,6 +6,7 @@ import { signRequest } from '../../runtime/sigv4/sign.ts';
 import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
 import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
 import { verifyRequest } from '../../runtime/sigv4/verify.ts';
+import type { Signer } from '../../runtime/sigv4/verify.ts';
 import type { HeaderValues, SignableRequest } from '../../runtime/sigv4/signable-request.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -22,8 +23,11 @@ function signed(now = NOW, extra: HeaderValues = {}, service = 'kinesis'): Signa
   return { ...request, headers: signRequest({ ...request, body: BODY }, CREDENTIALS, options) };
 }
 
-function verify(request: SignableRequest, body: Uint8Array = BODY): { accessKeyId: string } {
-  const findSecret = (id: string): string | undefined => (id === 'AK' ? 'secret' : undefined);
+function verify(request: SignableRequest, body: Uint8Array = BODY): Signer {
+  const findSecret = (id: string, token?: string): string | undefined => {
+    if (token === 'late') throw new SigV4Error('ExpiredTokenException', 'expired');
+    return id === 'AK' && (token === undefined || token === 'good') ? 'secret' : undefined;
+  };
   return verifyRequest(request, body, { service: 'kinesis', now: () => NOW, findSecret });
 }
 
@@ -167,4 +171,66 @@ test('headers: repeated ones joined by a comma, blanks folded', () => {
   expect(canonicalRequest({ method: 'GET', url: '/?b=2&a=%2f&a=', headers }, ['host', 'x-a'], 'H')).toBe(
     'GET\n/\na=&a=%2F&b=2\nhost:h\nx-a:1 2,3\n\nhost;x-a\nH',
   );
+});
+
+test('a session token counts in both forms', () => {
+  const inHeader = (token: string) => signed(NOW, { 'x-amz-security-token': token });
+  expect(verify(inHeader('good'))).toEqual({ accessKeyId: 'AK', sessionToken: 'good' });
+  expect(verify(presigned(NOW, '60', '&X-Amz-Security-Token=good')).sessionToken).toBe('good');
+  for (const request of [inHeader('bad'), presigned(NOW, '60', '&X-Amz-Security-Token=bad')])
+    expect(failure(request).type).toBe('UnrecognizedClientException');
+  for (const request of [inHeader('late'), presigned(NOW, '60', '&X-Amz-Security-Token=late')])
+    expect(failure(request).type).toBe('ExpiredTokenException');
+  expect(failure(withHeader(inHeader('bad'), { 'x-amz-security-token': 'good' })).message).toContain(
+    'The request signature we calculated does not match',
+  );
+});
+
+test('parameters of the signature come once, others as often as they like', () => {
+  expect(failure(presigned(NOW, '60', `&X-Amz-Date=${'20260101T000000Z'}`))).toEqual({
+    type: 'IncompleteSignatureException',
+    message:
+      "AWS query-string parameters must include 'X-Amz-Date' only once. Re-examine the query-string parameters.",
+  });
+  expect(
+    failure({ ...presigned(NOW, '60'), url: `${presigned(NOW, '60').url}&X-Amz-Signature=1` }).type,
+  ).toBe('IncompleteSignatureException');
+  expect(verify(presigned(NOW, '60', '&a=2&a=1&a'))).toBeTruthy();
+});
+
+test('the operation must be signed, in both forms', () => {
+  const target = { 'x-amz-target': 'Kinesis_20131202.DeleteStream' };
+  const message = "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.";
+  expect(failure(withHeader(signed(), target)).message).toBe(message);
+  expect(failure({ ...presigned(NOW, '60'), headers: { host: 'h:1', ...target } }).message).toBe(message);
+  expect(verify(signed(NOW, target))).toBeTruthy();
+});
+
+test('paths and queries are decoded and encoded in one way', () => {
+  const lines = (url: string) =>
+    canonicalRequest({ method: 'GET', url, headers: {} }, [], 'H').split('\n').slice(1, 3);
+  // A path is encoded once more, as every service but S3 does; a query is decoded first.
+  expect(lines('/a%2Fb/../c//./d/')).toEqual(['/c/d/', '']);
+  expect(lines('/%C3%A4+%20')).toEqual(['/%25C3%25A4%2B%2520', '']);
+  expect(lines('http://h:1/x?q=a+b&r=a%20b&s=%e4%bd%a0&t&u=&v=a=b&%77=~')).toEqual([
+    '/x',
+    'q=a%2Bb&r=a%20b&s=%E4%BD%A0&t=&u=&v=a%3Db&w=~',
+  ]);
+  expect(lines('/?%zz=%')).toEqual(['/', '%25zz=%25']);
+});
+
+test('a clock is a date of either format, and the scope names its day', () => {
+  const date = (text: string) => failure(withHeader(signed(), { 'x-amz-date': text })).message;
+  expect(date('yesterday')).toBe(
+    "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601",
+  );
+  expect(date('20260102T000000Z')).toMatch(/^Date in Credential scope does not match YYYYMMDD/);
+  const byDate = { 'x-amz-date': undefined, date: 'Thu, 01 Jan 2026 00:00:00 GMT' };
+  expect(failure(withHeader(signed(), byDate)).message).toContain('does not match the signature');
+  const authorization = String(signed().headers['authorization']);
+  const scoped = (from: string, to: string) =>
+    failure(withHeader(signed(), { authorization: authorization.replace(from, to) })).message;
+  expect(scoped('aws4_request', 'aws5_request')).toContain('valid terminator');
+  expect(scoped('/kinesis/', '/')).toContain('exactly 5 slash-delimited elements');
+  expect(scoped('AWS4-HMAC-SHA256', 'AWS4-HMAC-SHA1')).toContain("requires 'Credential' parameter. ");
 });
