@@ -12,7 +12,7 @@ export type Handler = (request: WireRequest, response: WireResponse) => void;
 export interface Routes {
   readonly aws: Handler;
   readonly enrol: Handler;
-  readonly fleet: Handler;
+  readonly api: Handler;
   readonly metrics: MetricsRegistry;
   /** Absent: loopback only. */
   readonly metricsToken?: string | undefined;
@@ -26,7 +26,7 @@ export function routeRequests(routes: Routes): Handler {
     else if (path === '/metrics') reply(request, response, metrics(request, routes));
     else if (path === ENROL_PATH) routes.enrol(request, response);
     else if (path === SYNC_PATH) reply(request, response, upgradeRequired());
-    else if (isUnder(path, '/api/v1')) routes.fleet(request, response);
+    else if (isUnder(path, '/api/v1')) routes.api(request, response);
     else if (isUnder(path, '/sync') || isUnder(path, '/api') || isUnder(path, '/console'))
       reply(request, response, problemReply(404, 'NOT_FOUND', `there is nothing at ${path.slice(0, 100)}`));
     else routes.aws(request, response);

@@ -1,6 +1,7 @@
 // The composition root of the central program: builds every part, in the order the data needs them, and closes them
 // in the other. It reads no arguments and ends no process; program.ts does.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
@@ -10,7 +11,6 @@ import { DisposeStack } from '../runtime/dispose-stack.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
 import { repeat } from '../runtime/repeat.ts';
-import { verifyRequest } from '../runtime/sigv4/verify.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { KEYS_PREFIX } from '../storage/seal/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';
@@ -20,19 +20,24 @@ import { rememberFailure } from '../storage/verify/store-probe.ts';
 import { openStore } from '../storage/salvage/store-recovery.ts';
 import { TributaryError } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
+import { AuditLog } from './access/audit-log.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
+import { openAccess } from './access/open-access.ts';
 import { openSecret } from './access/server-secrets.ts';
+import { USERS_PREFIX } from './access/users.ts';
 import type { ServerConfig } from './config.ts';
 import { enrolHandler } from './fleet/enrol-endpoint.ts';
 import { EnrolmentCodes } from './fleet/enrolment-codes.ts';
-import { fleetHandler } from './fleet/fleet-api.ts';
+import { fleetRoutes } from './fleet/fleet-api.ts';
 import { GatewayRegistry } from './fleet/gateway-registry.ts';
 import { GuessLimit } from './fleet/guess-limit.ts';
 import { LaneQuota } from './fleet/lane-quota.ts';
 import { openServerIdentity } from './fleet/server-identity.ts';
 import { Consumers } from './kinesis/consumers.ts';
+import { kinesisAuthorize } from './kinesis/authorize.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
 import { TokenSigner } from './kinesis/page-token.ts';
+import { resourceFacts } from './kinesis/resource-facts.ts';
 import { kinesisStorageError } from './kinesis/storage-error.ts';
 import { StateDelay } from './kinesis/state-delay.ts';
 import { shardLimits } from './kinesis/shard-limits.ts';
@@ -48,7 +53,7 @@ import { StreamIngest } from './stream-ingest.ts';
 import { openSyncEndpoint } from './sync-endpoint.ts';
 import { openVault } from './vault.ts';
 import { awsJsonHandler } from './wire/aws-json.ts';
-import type { Verify } from './wire/aws-json.ts';
+import { apiHandler } from './wire/json-api.ts';
 import { openListener } from './wire/listener.ts';
 
 export interface ServerOptions {
@@ -128,14 +133,21 @@ async function build(
 
   // Who may do what.
   const keys = await installAccessKeys(store.meta, sealer, folder.path, env, log);
-  const verify: Verify = (request, body, service) =>
-    config.auth === 'off'
-      ? { accessKeyId: 'anyone' }
-      : verifyRequest(request, body, {
-          service,
-          now: () => clock.wallMs(),
-          findSecret: (accessKeyId) => keys.secretOf(accessKeyId),
-        });
+  const auditPath = join(folder.path, AUDIT_FILE);
+  const audit = await AuditLog.open(auditPath, { clock, log: log.child('audit') });
+  parts.defer(() => audit.close());
+  const access = await openAccess({
+    ...account,
+    ...resourceFacts(catalog, consumers),
+    meta: store.meta,
+    sealer,
+    clock,
+    keys,
+    audit,
+    auditPath,
+    auth: config.auth,
+  });
+  const { verify } = access;
   const tokens = new TokenSigner(await openSecret(store.meta, sealer, 'iterators'));
 
   // Gateways.
@@ -152,7 +164,9 @@ async function build(
   });
   const guesses = new GuessLimit(monotonicMs);
   const enrol = enrolHandler({ codes, identity, guesses, log: fleetLog });
-  const fleet = fleetHandler({ registry, codes, verify, log: fleetLog });
+  const arnPrefix = `arn:aws:tributary:${account.region}:${account.accountId}`;
+  const routes = [...fleetRoutes({ registry, codes, arnPrefix }), ...access.routes];
+  const api = apiHandler(routes, { ...access, audit, log: fleetLog });
   const syncLog = log.child('sync');
   const target = new StreamIngest(catalog, store.log, digest, new LaneQuota(monotonicMs), meters);
   const onSession = serveSessions({ directory: registry, target, identity, digest, clock, log: syncLog });
@@ -171,7 +185,8 @@ async function build(
     digest,
     traffic,
     meters,
-    authorize: () => undefined,
+    authorize: kinesisAuthorize(access),
+    audit,
   });
   const aws = awsJsonHandler({
     services: [kinesis],
@@ -187,7 +202,7 @@ async function build(
     onRequest: routeRequests({
       aws,
       enrol,
-      fleet,
+      api,
       metrics,
       metricsToken: metricsToken(config),
       isHealthy: () => isHealthy,
@@ -199,6 +214,7 @@ async function build(
   return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
 }
 
+const AUDIT_FILE = 'audit.log';
 const SCALING_INTERVAL_MS = 5_000;
 const PRUNING_INTERVAL_MS = 60_000;
 
@@ -206,7 +222,7 @@ const PRUNING_INTERVAL_MS = 60_000;
  * Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream or consumer
  * found.
  */
-const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', 'gateway/', 'stream/', 'consumer/'];
+const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', USERS_PREFIX, 'gateway/', 'stream/', 'consumer/'];
 
 function metricsToken({ metrics: { tokenFile } }: ServerConfig): string | undefined {
   if (tokenFile === undefined) return undefined;

@@ -45,6 +45,7 @@ export async function kinesisContext(
     traffic: openTraffic(new MetricsRegistry()),
     meters: new ShardMeters(shardLimits('off', {}), () => clock.wallMs()),
     authorize: () => undefined,
+    audit: { around: (_entry, run) => run() },
   };
 }
 

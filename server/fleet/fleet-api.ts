@@ -1,21 +1,14 @@
-// The fleet API under /api/v1: gateways and enrolment codes, JSON, signed with SigV4 for the service `tributary`.
-import { randomUUID } from 'node:crypto';
+// The fleet under /api/v1: gateways and enrolment codes.
 import { z } from 'zod';
-import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
-import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
-import { AssertionFailure, isTributaryError } from '../../stream/errors.ts';
-import type { Log } from '../../stream/ports.ts';
-import type { Verify } from '../wire/aws-json.ts';
-import { BadBody, parseJson, readSmallBody } from '../wire/json-body.ts';
-import type { WireRequest, WireResponse } from '../wire/listener.ts';
-import { jsonReply, problemReply, sendReply } from '../wire/reply.ts';
+import { ApiProblem } from '../wire/api-problem.ts';
+import { parseJson } from '../wire/json-body.ts';
+import type { ApiRoute } from '../wire/json-api.ts';
+import { jsonReply } from '../wire/reply.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { EnrolmentCodes } from './enrolment-codes.ts';
 import type { GatewayRegistry } from './gateway-registry.ts';
 import type { GatewayView } from './gateway.ts';
 import { DEFAULT_ALLOWED_STREAMS, PATTERNS_MAX, isStreamPattern } from './stream-pattern.ts';
-
-const FLEET_SERVICE = 'tributary';
 
 const MINUTE_MS = 60_000;
 const TTL_DEFAULT_MS = 15 * MINUTE_MS;
@@ -34,61 +27,33 @@ const codeRequest = z.strictObject({
 export interface FleetParts {
   readonly registry: GatewayRegistry;
   readonly codes: EnrolmentCodes;
-  readonly verify: Verify;
-  readonly log: Log;
+  /** The beginning of the ARNs of this server, `arn:aws:tributary:REGION:ACCOUNT`. */
+  readonly arnPrefix: string;
 }
 
-type Action = (parts: FleetParts, body: Uint8Array, id: string) => Promise<Reply>;
-
-interface Route {
-  readonly path: RegExp;
-  readonly methods: Readonly<Record<string, Action>>;
-}
-
-const ROUTES: readonly Route[] = [
-  { path: /^\/api\/v1\/gateways$/, methods: { GET: listGateways } },
-  { path: /^\/api\/v1\/gateways\/([a-zA-Z0-9_-]{1,64})$/, methods: { DELETE: deleteGateway } },
-  { path: /^\/api\/v1\/enrolment-codes$/, methods: { POST: createCode } },
-];
-
-export function fleetHandler(parts: FleetParts): (request: WireRequest, response: WireResponse) => void {
-  return (request, response) => {
-    const requestId = randomUUID();
-    void answer(request, requestId, parts).then((reply) => {
-      if (reply !== null) sendReply(response, reply, { 'x-amzn-RequestId': requestId });
-    });
-  };
-}
-
-async function answer(request: WireRequest, requestId: string, parts: FleetParts): Promise<Reply | null> {
-  try {
-    const read = await readSmallBody(request);
-    if (read.kind === 'aborted') return null;
-    if (read.kind === 'tooLarge') return problemReply(413, 'TOO_LARGE', 'the body is larger than 16 KiB');
-    return await route(request, read.bytes, parts);
-  } catch (error) {
-    if (error instanceof AssertionFailure) throw error;
-    return failure(error, requestId, parts.log);
-  }
-}
-
-async function route(request: WireRequest, body: Uint8Array, parts: FleetParts): Promise<Reply> {
-  const path = (request.url ?? '/').split('?')[0] ?? '/';
-  const found = ROUTES.find((candidate) => candidate.path.test(path));
-  if (found === undefined) return problemReply(404, 'NOT_FOUND', `there is nothing at ${path.slice(0, 100)}`);
-  const method = request.method ?? '';
-  const action = Object.hasOwn(found.methods, method) ? found.methods[method] : undefined;
-  if (action === undefined) {
-    const allowed = Object.keys(found.methods).join(', ');
-    return problemReply(405, 'METHOD_NOT_ALLOWED', `only ${allowed}`, { Allow: allowed });
-  }
-  const signable = { method, url: request.url ?? '/', headers: headersFromRaw(request.rawHeaders) };
-  await parts.verify(signable, body, FLEET_SERVICE);
-  return action(parts, body, found.path.exec(path)?.[1] ?? '');
-}
-
-function listGateways({ registry }: FleetParts): Promise<Reply> {
-  return Promise.resolve(jsonReply(200, { gateways: registry.list().map(shown) }));
+export function fleetRoutes(parts: FleetParts): ApiRoute[] {
+  const gateway = ([id = '']: readonly string[]): string => `${parts.arnPrefix}:gateway/${id}`;
+  return [
+    {
+      method: 'GET',
+      path: /^\/api\/v1\/gateways$/,
+      action: 'tributary:ListGateways',
+      handle: () => jsonReply(200, { gateways: parts.registry.list().map(shown) }),
+    },
+    {
+      method: 'DELETE',
+      path: /^\/api\/v1\/gateways\/([a-zA-Z0-9_-]{1,64})$/,
+      action: 'tributary:DeleteGateway',
+      resource: gateway,
+      handle: ({ parameters: [id = ''] }) => deleteGateway(parts, id),
+    },
+    {
+      method: 'POST',
+      path: /^\/api\/v1\/enrolment-codes$/,
+      action: 'tributary:CreateEnrolmentCode',
+      handle: ({ body }) => createCode(parts, body),
+    },
+  ];
 }
 
 function shown(view: GatewayView): object {
@@ -115,28 +80,16 @@ function shown(view: GatewayView): object {
   };
 }
 
-async function deleteGateway({ registry, codes }: FleetParts, _body: Uint8Array, id: string): Promise<Reply> {
+async function deleteGateway({ registry, codes }: FleetParts, id: string): Promise<Reply> {
   // Codes first: a retry of the enrolment in between would bring it back.
   await codes.forgetGateway(id);
   if (await registry.remove(id)) return jsonReply(200, { id });
-  return problemReply(404, 'NOT_FOUND', `there is no gateway ${id}`);
+  throw new ApiProblem(404, 'NOT_FOUND', `there is no gateway ${id}`);
 }
 
 async function createCode({ codes }: FleetParts, body: Uint8Array): Promise<Reply> {
   const { code, expiresAtMs } = await codes.mint(parseJson(body, codeRequest));
   return jsonReply(200, { code, expiresAt: isoOrNull(expiresAtMs) });
-}
-
-function failure(error: unknown, requestId: string, log: Log): Reply {
-  if (error instanceof SigV4Error) return problemReply(403, 'SIGNATURE_INVALID', error.message);
-  if (error instanceof BadBody) return problemReply(400, 'INVALID_REQUEST', error.message);
-  if (isTributaryError(error, 'BUSY') || isTributaryError(error, 'STORAGE_FULL'))
-    return problemReply(503, error.code, error.message);
-  log.error('request failed', {
-    requestId,
-    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
-  });
-  return problemReply(500, 'INTERNAL', 'the server could not do it; its log says why');
 }
 
 function isoOrNull(ms: number | null): string | null {

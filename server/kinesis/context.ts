@@ -1,5 +1,9 @@
 // What every operation of the service works with, and how it says "done".
-import type { OperationContext, OperationEntry } from '../wire/aws-json.ts';
+import type { AuditLog } from '../access/audit-log.ts';
+import type { Caller } from '../access/caller.ts';
+import type { RequestedTags } from '../access/request-context.ts';
+import type { OperationEntry } from '../wire/aws-json.ts';
+import { auditedCall } from '../wire/json-api.ts';
 import type { ValidatedInput } from '../wire/shape-validator.ts';
 import type { Clock, Digest } from '../../stream/ports.ts';
 import type { RecordLog } from '../../storage/record-log.ts';
@@ -10,6 +14,7 @@ import type { Consumers } from './consumers.ts';
 import { kinesisError } from './errors.ts';
 import { KINESIS_MODEL } from './model.ts';
 import type { TokenSigner } from './page-token.ts';
+import { requestedTags } from './requested-tags.ts';
 import { resourceOf } from './resource.ts';
 import type { ShardMeters } from './shard-meter.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
@@ -27,10 +32,14 @@ export interface KinesisContext {
   readonly traffic: Traffic;
   readonly meters: ShardMeters;
   readonly authorize: Authorize;
+  readonly audit: Pick<AuditLog, 'around'>;
 }
 
 /** Throws AccessDeniedException unless the caller may do `action` (`kinesis:PutRecord`) to `resource` (an ARN, or `*`). */
-export type Authorize = (caller: OperationContext, action: string, resource: string) => void;
+export type Authorize = (caller: Caller, action: string, resource: string, requested?: RequestedTags) => void;
+
+/** These change nothing but records, and there are far too many of them for the audit log. */
+const NOT_AUDITED = /^(?:Describe|List|Get)|^PutRecords?$/;
 
 /** The part of an input that names a stream. */
 export interface StreamInput {
@@ -42,16 +51,21 @@ export interface StreamInput {
 export function operation<Input>(
   context: KinesisContext,
   name: string,
-  handle: (input: Input, context: KinesisContext, caller: OperationContext) => Promise<object | undefined>,
+  handle: (input: Input, context: KinesisContext, caller: Caller) => Promise<object | undefined>,
 ): OperationEntry {
   const input = KINESIS_MODEL.operations[name]?.input;
   assert(input !== undefined, `the model has operation ${name}`);
   return {
     input,
     handle: async (checked: ValidatedInput, caller) => {
-      context.authorize(caller, `kinesis:${name}`, resourceOf(name, checked, context));
+      const action = `kinesis:${name}`;
+      const resource = resourceOf(name, checked, context);
+      context.authorize(caller, action, resource, requestedTags(checked));
       // The validator has just checked these members and types against the service model.
-      return handle(checked as Input, context, caller);
+      const run = (): Promise<object | undefined> => handle(checked as Input, context, caller);
+      return NOT_AUDITED.test(name)
+        ? run()
+        : context.audit.around(auditedCall(caller, action, resource), run);
     },
   };
 }

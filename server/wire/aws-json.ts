@@ -7,8 +7,10 @@ import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
 import type { SignableRequest } from '../../runtime/sigv4/signable-request.ts';
 import { AssertionFailure } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
+import type { Caller, Verify } from '../access/caller.ts';
 import { readBody } from './body.ts';
 import type { WireRequest, WireResponse } from './listener.ts';
+import { originOf } from './origin.ts';
 import { header, sendReply } from './reply.ts';
 import type { Reply } from './reply.ts';
 import {
@@ -21,10 +23,6 @@ import {
 import { validateShape } from './shape-validator.ts';
 import type { ServiceModel, ValidatedInput } from './shape-validator.ts';
 
-export interface OperationContext {
-  readonly accessKeyId: string;
-}
-
 /** A reply that the operation has written itself. */
 export class JsonText {
   readonly text: string;
@@ -35,14 +33,10 @@ export class JsonText {
 }
 
 /** Undefined: an empty body of length 0. */
-export type Operation = (input: ValidatedInput, context: OperationContext) => Promise<object | undefined>;
+export type Operation = (input: ValidatedInput, caller: Caller) => Promise<object | undefined>;
 
 /** Writes its reply itself, after the ordinary checks. What it throws before the first byte is answered as usual. */
-export type StreamingOperation = (
-  input: ValidatedInput,
-  context: OperationContext,
-  reply: StreamReply,
-) => Promise<void>;
+export type StreamingOperation = (input: ValidatedInput, caller: Caller, reply: StreamReply) => Promise<void>;
 
 export interface StreamReply {
   readonly response: WireResponse;
@@ -58,13 +52,6 @@ export interface JsonService {
   readonly model: Pick<ServiceModel, 'targetPrefix' | 'signingName' | 'shapes'>;
   readonly operations: Readonly<Record<string, OperationEntry>>;
 }
-
-/** Throws SigV4Error or ServiceError. */
-export type Verify = (
-  request: SignableRequest,
-  body: Uint8Array,
-  signingName: string,
-) => OperationContext | Promise<OperationContext>;
 
 export interface AwsJsonOptions {
   readonly services: readonly JsonService[];
@@ -183,13 +170,14 @@ async function operate(
 ): Promise<Reply | null> {
   const { request, response, headers } = exchange;
   const { model } = target.service;
-  const context = await exchange.options.verify(signable(request), body, model.signingName);
+  const origin = originOf(request, headers['x-amzn-RequestId'] ?? '');
+  const caller = await exchange.options.verify(signable(request), body, model.signingName, origin);
   const input = validateShape(model.shapes, target.entry.input, parsed);
   if ('stream' in target.entry) {
-    await target.entry.stream(input, context, { response, headers });
+    await target.entry.stream(input, caller, { response, headers });
     return null;
   }
-  const output = await target.entry.handle(input, context);
+  const output = await target.entry.handle(input, caller);
   return {
     status: 200,
     contentType: requestContentType(request),

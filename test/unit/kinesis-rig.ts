@@ -1,5 +1,6 @@
 // The operations of the Kinesis service over a store in memory and a clock that a test turns: inputs as JSON, outputs
 // and errors as a client gets them.
+import { rootOf } from '../../server/access/principal.ts';
 import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
@@ -60,6 +61,10 @@ export class KinesisRig {
     if (entry === undefined || !('handle' in entry)) throw new Error(`${name} is not offered`);
     const output = await entry.handle(validateShape(model.shapes, entry.input, input), {
       accessKeyId: 'test',
+      principal: rootOf('000000000000'),
+      sourceAddress: '127.0.0.1',
+      isSecure: false,
+      requestId: 'test',
     });
     return JSON.parse(output instanceof JsonText ? output.text : JSON.stringify(output ?? {})) as Json;
   }
