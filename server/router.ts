@@ -3,6 +3,7 @@ import { timingSafeEqual, createHash } from 'node:crypto';
 import { isLoopback } from '../runtime/loopback.ts';
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import { ENROL_PATH, SYNC_PATH } from '../sync/protocol.ts';
+import { isForSts } from './access/sts.ts';
 import { header, jsonReply, problemReply, sendReply } from './wire/reply.ts';
 import type { Reply } from './wire/reply.ts';
 import type { WireRequest, WireResponse } from './wire/listener.ts';
@@ -13,6 +14,7 @@ export interface Routes {
   readonly aws: Handler;
   readonly enrol: Handler;
   readonly api: Handler;
+  readonly sts: Handler;
   readonly metrics: MetricsRegistry;
   /** Absent: loopback only. */
   readonly metricsToken?: string | undefined;
@@ -29,6 +31,7 @@ export function routeRequests(routes: Routes): Handler {
     else if (isUnder(path, '/api/v1')) routes.api(request, response);
     else if (isUnder(path, '/sync') || isUnder(path, '/api') || isUnder(path, '/console'))
       reply(request, response, problemReply(404, 'NOT_FOUND', `there is nothing at ${path.slice(0, 100)}`));
+    else if (isForSts(request)) routes.sts(request, response);
     else routes.aws(request, response);
   };
 }

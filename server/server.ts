@@ -24,6 +24,7 @@ import { AuditLog } from './access/audit-log.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
 import { openAccess } from './access/open-access.ts';
 import { openSecret } from './access/server-secrets.ts';
+import { stsHandler } from './access/sts.ts';
 import { USERS_PREFIX } from './access/users.ts';
 import type { ServerConfig } from './config.ts';
 import { enrolHandler } from './fleet/enrol-endpoint.ts';
@@ -203,6 +204,7 @@ async function build(
       aws,
       enrol,
       api,
+      sts: stsHandler({ ...access, log: log.child('sts') }),
       metrics,
       metricsToken: metricsToken(config),
       isHealthy: () => isHealthy,
