@@ -2,6 +2,7 @@
 // The `tributary` command: one subcommand per program and per thing to ask of one. Programs are imported when they run.
 import { Command, CommanderError } from 'commander';
 import { programVersion } from '../runtime/program-version.ts';
+import { accessCommand } from './access-command.ts';
 import { EXIT, usageError } from './cli-error.ts';
 import { demoCommand } from './demo-command.ts';
 import { enrolCodeCommand } from './enrol-code-command.ts';
@@ -30,6 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
   enrolCodeCommand(program);
   fleetCommand(program);
   streamCommand(program);
+  accessCommand(program);
   logCommand(program);
   keysCommand(program);
   identityCommand(program);

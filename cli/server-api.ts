@@ -16,7 +16,7 @@ export interface ServerFlag {
 export interface ServerApi {
   readonly url: string;
   /** Throws CliError. */
-  fleet(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown>;
+  fleet(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<unknown>;
   /** Throws CliError whose code is the exception's name. */
   kinesis(operation: string, input: object): Promise<unknown>;
 }
@@ -116,7 +116,7 @@ function refused(status: number, document: unknown, requestId: string, url: stri
     exit,
     code,
     message: text === '' ? code : text,
-    ...(exit === EXIT.auth ? { hint: 'Check TRIBUTARY_ACCESS_KEY_ID and TRIBUTARY_SECRET_ACCESS_KEY' } : {}),
+    ...hintFor(code, exit),
     requestId,
   });
 }
@@ -149,11 +149,21 @@ function errorOf(document: unknown): { code?: string; message: string } {
   };
 }
 
+function hintFor(code: string, exit: number): { hint?: string } {
+  if (DENIED.test(code))
+    return { hint: 'Another policy is needed; who may do what: tributary access check USER ACTION RESOURCE' };
+  if (exit !== EXIT.auth) return {};
+  return { hint: 'Check TRIBUTARY_ACCESS_KEY_ID and TRIBUTARY_SECRET_ACCESS_KEY' };
+}
+
+const DENIED = /^ACCESS_DENIED$|AccessDenied/;
+
 function exitOf(code: string): number {
-  if (/Signature|Token|UnrecognizedClient|AccessDenied|SIGNATURE_INVALID|FORBIDDEN/.test(code))
+  if (DENIED.test(code) || /Signature|Token|UnrecognizedClient|SIGNATURE_INVALID|FORBIDDEN/.test(code))
     return EXIT.auth;
   if (code === 'ResourceNotFoundException' || code === 'NOT_FOUND') return EXIT.notFound;
-  if (/^(Validation|InvalidArgument|Serialization)Exception$|^INVALID_REQUEST$/.test(code)) return EXIT.usage;
+  if (/^(Validation|InvalidArgument|Serialization)Exception$|^INVALID_REQUEST$|^POLICY_MALFORMED$/.test(code))
+    return EXIT.usage;
   return EXIT.failed;
 }
 
@@ -166,7 +176,9 @@ function serverUrl(text: string): string {
 function credentialsOf(env: NodeJS.ProcessEnv): Credentials {
   const accessKeyId = env['TRIBUTARY_ACCESS_KEY_ID'];
   const secretAccessKey = env['TRIBUTARY_SECRET_ACCESS_KEY'];
-  if (accessKeyId && secretAccessKey) return { accessKeyId, secretAccessKey };
+  const sessionToken = env['TRIBUTARY_SESSION_TOKEN'];
+  if (accessKeyId && secretAccessKey)
+    return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
   throw new CliError({
     exit: EXIT.auth,
     code: 'CREDENTIALS_MISSING',
