@@ -166,6 +166,7 @@ export interface ShardLog {
   /** Idempotent fence: no append is acknowledged after it resolves. Reading and expiry go on. */
   closeShard(ref: ShardRef): Promise<{ readonly last: Position | null; readonly lanes: readonly LaneRow[] }>;
   dropShard(ref: ShardRef): Promise<void>;
+  /** What has expired by the former one stays expired: a longer one is for what is still kept. */
   setRetention(ref: ShardRef, retentionMs: number): Promise<void>;
   /** Durable when resolved. Throws SHARD_CLOSED, LANE_GAP{have}, LANE_OVERLAP{have}, BLOCK_TOO_LARGE. */
   append(ref: ShardRef, input: AppendInput): Promise<AppendResult>;

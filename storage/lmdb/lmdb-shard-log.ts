@@ -176,6 +176,7 @@ export class LmdbShardLog implements ShardLog {
     assert(retentionMs > 0, 'a retention is positive');
     await this.#committer.submit((batch) => {
       const shard = this.#shards.decided(ref);
+      this.#dropExpired(batch, shard);
       this.#shards.decide(batch, shard, { ...shard.decided, retentionMs });
       this.#shards.writeRow(batch, shard);
     });
@@ -315,10 +316,7 @@ export class LmdbShardLog implements ShardLog {
     }
     for (const change of input.with ?? []) this.#meta.change(batch, change);
     // The last that may throw: behind it the shard changes.
-    const horizon = shard.blocks.horizon(
-      { ...shard.visible, retentionMs: row.retentionMs },
-      this.#retention.nowMs(),
-    );
+    const horizon = this.#lastingFrom(shard);
     this.#shards.decide(batch, shard, {
       ...row,
       ...counts,
@@ -330,6 +328,17 @@ export class LmdbShardLog implements ShardLog {
     if (segment !== null) this.#shards.writeRow(batch, shard);
     if (horizon > row.oldest) this.#purge.dropHead(batch, shard, horizon);
     return { first: positionAt(row.epochs, row.next, 0), arrivalMs, duplicate: false };
+  }
+
+  #dropExpired(batch: Batch, shard: Shard): void {
+    const horizon = this.#lastingFrom(shard);
+    if (horizon > shard.decided.oldest) this.#purge.dropHead(batch, shard, horizon);
+  }
+
+  /** Oldest commit that has not expired by the clock that deletes; of what is not durable yet nothing has. */
+  #lastingFrom(shard: Shard): bigint {
+    const { retentionMs } = shard.decided;
+    return shard.blocks.horizon({ ...shard.visible, retentionMs }, this.#retention.nowMs());
   }
 
   #writeLane(batch: Batch, no: number, lane: LaneRow): void {

@@ -95,7 +95,9 @@ export class MemoryShardLog implements ShardLog {
 
   async setRetention(ref: ShardRef, retentionMs: number): Promise<void> {
     this.#disk.checkWrite();
-    this.#shard(ref).retentionMs = retentionMs;
+    const shard = this.#shard(ref);
+    shard.blocks = this.#kept(shard);
+    shard.retentionMs = retentionMs;
   }
 
   async append(ref: ShardRef, input: AppendInput): Promise<AppendResult> {

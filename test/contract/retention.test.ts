@@ -47,7 +47,7 @@ describe.each(ALL_ENGINES)('$name: retention', (engine) => {
     expect(await log.bounds(REF)).toMatchObject({ first, records: 1, totalRecords: 41 });
   });
 
-  it('changes live: raising keeps what is still there, lowering forgets at once', async () => {
+  it('changes live: lowering forgets at once, raising keeps what is still there and brings nothing back', async () => {
     const opened = bench();
     const { log } = await opened.open();
     await log.createShard(REF, { retentionMs: HOUR_MS });
@@ -56,20 +56,42 @@ describe.each(ALL_ENGINES)('$name: retention', (engine) => {
     await log.append(REF, block());
     await log.setRetention(REF, HOUR_MS / 4);
     expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 2n, 0) });
+    opened.clock.ms += HOUR_MS / 8;
     await log.setRetention(REF, HOUR_MS);
-    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 1n, 0), records: 2 });
-    opened.clock.ms += HOUR_MS;
     expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 2n, 0), records: 1 });
+    opened.clock.ms += HOUR_MS / 2;
+    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 2n, 0), records: 1 });
+    opened.clock.ms += HOUR_MS;
+    expect(await log.bounds(REF)).toMatchObject({ first: null, records: 0 });
   });
 
-  it('deletes by the retention raised in the same turn as an append', async () => {
+  it('raised in a closed shard keeps what is still there', async () => {
     const opened = bench();
-    const { log } = await opened.open();
+    let { log } = await opened.open();
     await log.createShard(REF, { retentionMs: HOUR_MS });
     await log.append(REF, block());
-    opened.clock.ms += 2 * HOUR_MS;
+    opened.clock.ms += HOUR_MS / 2;
+    await log.append(REF, block());
+    await log.closeShard(REF);
+    opened.clock.ms += HOUR_MS / 2 + 1;
+    await log.setRetention(REF, 2 * HOUR_MS);
+    if (engine.isDurable) ({ log } = await opened.reopen());
+    expect(await log.bounds(REF)).toMatchObject({ records: 1, totalRecords: 2, closed: true });
+  });
+
+  it('goes by the retention set in the same turn as an append', async () => {
+    const opened = bench();
+    const { log } = await opened.open();
+    await log.createShard(REF, { retentionMs: Infinity });
+    await log.append(REF, block());
+    opened.clock.ms += HOUR_MS;
+    await Promise.all([log.setRetention(REF, HOUR_MS / 2), log.append(REF, block())]);
+    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 2n, 0), records: 1 });
+    opened.clock.ms += HOUR_MS / 2;
     await Promise.all([log.setRetention(REF, Infinity), log.append(REF, block())]);
-    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 1n, 0), records: 2 });
+    opened.clock.ms += HOUR_MS;
+    await log.append(REF, block());
+    expect(await log.bounds(REF)).toMatchObject({ first: toPosition(1n, 2n, 0), records: 3 });
   });
 
   it('goes on in closed shards', async () => {
