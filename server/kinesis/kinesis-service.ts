@@ -5,6 +5,7 @@ import type { KinesisContext } from './context.ts';
 import { KINESIS_MODEL } from './model.ts';
 import { addTagsToStream } from './operations/add-tags-to-stream.ts';
 import { createStream } from './operations/create-stream.ts';
+import { decreaseStreamRetentionPeriod } from './operations/decrease-stream-retention-period.ts';
 import { deleteStream } from './operations/delete-stream.ts';
 import { deregisterStreamConsumer } from './operations/deregister-stream-consumer.ts';
 import { describeStreamConsumer } from './operations/describe-stream-consumer.ts';
@@ -12,6 +13,7 @@ import { describeStreamSummary } from './operations/describe-stream-summary.ts';
 import { describeStream } from './operations/describe-stream.ts';
 import { getRecords } from './operations/get-records.ts';
 import { getShardIterator } from './operations/get-shard-iterator.ts';
+import { increaseStreamRetentionPeriod } from './operations/increase-stream-retention-period.ts';
 import { listShards } from './operations/list-shards.ts';
 import { listStreamConsumers } from './operations/list-stream-consumers.ts';
 import { listStreams } from './operations/list-streams.ts';
@@ -33,6 +35,11 @@ export function kinesisService(context: KinesisContext): JsonService {
     operations: {
       AddTagsToStream: operation(context, 'AddTagsToStream', addTagsToStream),
       CreateStream: operation(context, 'CreateStream', createStream),
+      DecreaseStreamRetentionPeriod: operation(
+        context,
+        'DecreaseStreamRetentionPeriod',
+        decreaseStreamRetentionPeriod,
+      ),
       DeleteStream: operation(context, 'DeleteStream', deleteStream),
       DeregisterStreamConsumer: operation(context, 'DeregisterStreamConsumer', deregisterStreamConsumer),
       DescribeStream: operation(context, 'DescribeStream', describeStream),
@@ -40,6 +47,11 @@ export function kinesisService(context: KinesisContext): JsonService {
       DescribeStreamSummary: operation(context, 'DescribeStreamSummary', describeStreamSummary),
       GetRecords: operation(context, 'GetRecords', getRecords),
       GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
+      IncreaseStreamRetentionPeriod: operation(
+        context,
+        'IncreaseStreamRetentionPeriod',
+        increaseStreamRetentionPeriod,
+      ),
       ListShards: operation(context, 'ListShards', listShards),
       ListStreamConsumers: operation(context, 'ListStreamConsumers', listStreamConsumers),
       ListStreams: operation(context, 'ListStreams', listStreams),

@@ -8,6 +8,7 @@ import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import { shardsMade, takeRound } from './resharding.ts';
+import { RETENTION_HOURS_MIN } from './retention.ts';
 import { streamExists, streamNotActive, streamNotFound } from './stream-errors.ts';
 import { decodeStreamRow, encodeStreamRow, shardRef } from './stream-row.ts';
 import type { StreamMode, StreamRow, StreamStatus } from './stream-row.ts';
@@ -137,11 +138,17 @@ export class StreamCatalog {
     return this.#alone(name, 'CREATING', () => this.#create(name, options));
   }
 
-  /** Stores the row that `change` makes of the ACTIVE stream's; throws ResourceInUseException in any other state. */
+  /**
+   * Stores the row that `change` makes of the ACTIVE stream's, and does what follows from it; throws ResourceInUseException in
+   * any other state.
+   */
   update(name: string, change: (row: StreamRow) => StreamRow): Promise<StreamRow> {
     return this.whileActive(name, async (row) => {
       const next = change(row);
-      return next === row ? row : (await this.#put(next, this.#held(name).revision)).row;
+      if (next === row) return row;
+      await this.#put(next, this.#held(name).revision);
+      await this.#settle(name);
+      return this.get(name);
     });
   }
 
@@ -243,7 +250,7 @@ export class StreamCatalog {
       status: 'CREATING',
       mode: options.mode,
       createdAtMs: nowMs,
-      retentionHours: 24,
+      retentionHours: RETENTION_HOURS_MIN,
       maxRecordKiB: options.maxRecordKiB ?? 1_024,
       tags: options.tags ?? {},
       map: createShardMap(options.shardCount, nowMs),
@@ -269,6 +276,7 @@ export class StreamCatalog {
     if (held?.row.status === 'CREATING') await this.#finishCreate(held);
     if (held?.row.status === 'DELETING') await this.#finishDelete(held);
     else if (held?.row.reshard !== undefined) await this.#finishReshard(held);
+    else if (held?.row.isRetentionPending === true) await this.#finishRetention(held);
   }
 
   async #finishReshard(held: Held): Promise<StreamRow> {
@@ -292,6 +300,12 @@ export class StreamCatalog {
       ),
     );
     return (await this.#put({ ...row, status: 'ACTIVE' }, revision)).row;
+  }
+
+  async #finishRetention({ row: { isRetentionPending: _isPending, ...row }, revision }: Held): Promise<void> {
+    const retentionMs = row.retentionHours * HOUR_MS;
+    for (const shard of row.map.shards) await this.#log.setRetention(shardRef(row, shard), retentionMs);
+    await this.#put(row, revision);
   }
 
   async #finishDelete({ row, revision }: Held): Promise<void> {

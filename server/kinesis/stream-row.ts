@@ -16,6 +16,8 @@ export interface StreamRow {
   readonly mode: StreamMode;
   readonly createdAtMs: number;
   readonly retentionHours: number;
+  /** The shards may still have the former one. */
+  readonly isRetentionPending?: true;
   readonly maxRecordKiB: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly map: ShardMap;
