@@ -4,7 +4,7 @@ import type { Caller } from '../access/caller.ts';
 import type { RequestedTags } from '../access/request-context.ts';
 import type { OperationEntry } from '../wire/aws-json.ts';
 import { auditedCall } from '../wire/json-api.ts';
-import type { ValidatedInput } from '../wire/shape-validator.ts';
+import type { ValidatedInput } from '../wire/shape.ts';
 import type { Clock, Digest } from '../../stream/ports.ts';
 import type { RecordLog } from '../../storage/record-log.ts';
 import type { ShardLog } from '../../stream/ports.ts';

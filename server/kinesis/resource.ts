@@ -1,5 +1,5 @@
 // The resource a request is about, as policies name it (Service Authorization Reference, Amazon Kinesis Data Streams).
-import type { ValidatedInput } from '../wire/shape-validator.ts';
+import type { ValidatedInput } from '../wire/shape.ts';
 import { consumerArn, streamArn, streamNameOf } from './arn.ts';
 import type { KinesisContext } from './context.ts';
 

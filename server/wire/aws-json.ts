@@ -13,6 +13,7 @@ import type { WireRequest, WireResponse } from './listener.ts';
 import { originOf } from './origin.ts';
 import { header, sendReply } from './reply.ts';
 import type { Reply } from './reply.ts';
+import { JSON_SCALARS } from './scalar-types.ts';
 import {
   clientError,
   errorBody,
@@ -21,7 +22,7 @@ import {
   ServiceError,
 } from './service-error.ts';
 import { validateShape } from './shape-validator.ts';
-import type { ServiceModel, ValidatedInput } from './shape-validator.ts';
+import type { ServiceModel, ValidatedInput } from './shape.ts';
 
 /** A reply that the operation has written itself. */
 export class JsonText {
@@ -172,7 +173,7 @@ async function operate(
   const { model } = target.service;
   const origin = originOf(request, headers['x-amzn-RequestId'] ?? '');
   const caller = await exchange.options.verify(signable(request), body, model.signingName, origin);
-  const input = validateShape(model.shapes, target.entry.input, parsed);
+  const input = validateShape(model.shapes, target.entry.input, parsed, JSON_SCALARS);
   if ('stream' in target.entry) {
     await target.entry.stream(input, caller, { response, headers });
     return null;

@@ -5,6 +5,7 @@ import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
 import { JsonText } from '../../server/wire/aws-json.ts';
+import { JSON_SCALARS } from '../../server/wire/scalar-types.ts';
 import { validateShape } from '../../server/wire/shape-validator.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory/memory-store.ts';
@@ -59,7 +60,7 @@ export class KinesisRig {
     const { model, operations } = kinesisService(this.#context);
     const entry = operations[name];
     if (entry === undefined || !('handle' in entry)) throw new Error(`${name} is not offered`);
-    const output = await entry.handle(validateShape(model.shapes, entry.input, input), {
+    const output = await entry.handle(validateShape(model.shapes, entry.input, input, JSON_SCALARS), {
       accessKeyId: 'test',
       principal: rootOf('000000000000'),
       sourceAddress: '127.0.0.1',

@@ -1,11 +1,12 @@
 // Types first, then constraints: the texts of AWS on the real model.
 import { expect, test } from 'vitest';
 import { KINESIS_MODEL } from '../../server/kinesis/model.ts';
+import { JSON_SCALARS } from '../../server/wire/scalar-types.ts';
 import { ServiceError } from '../../server/wire/service-error.ts';
 import { validateShape } from '../../server/wire/shape-validator.ts';
 
 function valid(shape: string, json: string): unknown {
-  return validateShape(KINESIS_MODEL.shapes, shape, JSON.parse(json));
+  return validateShape(KINESIS_MODEL.shapes, shape, JSON.parse(json), JSON_SCALARS);
 }
 
 function failure(shape: string, json: string): string {
