@@ -53,7 +53,7 @@ import { serveSessions } from './serve-sessions.ts';
 import { StreamIngest } from './stream-ingest.ts';
 import { openSyncEndpoint } from './sync-endpoint.ts';
 import { openVault } from './vault.ts';
-import { awsJsonHandler } from './wire/aws-json.ts';
+import { awsRpcHandler } from './wire/aws-rpc.ts';
 import { apiHandler } from './wire/json-api.ts';
 import { openListener } from './wire/listener.ts';
 
@@ -189,7 +189,7 @@ async function build(
     authorize: kinesisAuthorize(access),
     audit,
   });
-  const aws = awsJsonHandler({
+  const aws = awsRpcHandler({
     services: [kinesis],
     verify,
     log: log.child('aws'),

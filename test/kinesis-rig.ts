@@ -11,6 +11,7 @@ import { ShardMeters } from '../server/kinesis/shard-meter.ts';
 import { TokenSigner } from '../server/kinesis/page-token.ts';
 import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
 import { openTraffic } from '../server/kinesis/traffic.ts';
+import { JSON_CODEC } from '../server/wire/json-codec.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { Clock, Log, Store } from '../stream/ports.ts';
@@ -73,6 +74,6 @@ export async function readPage(
   ShardIterator: string,
   Limit: number,
 ): Promise<ReadPage> {
-  const reply = (await getRecords({ ShardIterator, Limit }, context)) as { readonly text: string };
-  return JSON.parse(reply.text) as ReadPage;
+  const reply = await getRecords({ ShardIterator, Limit }, context);
+  return JSON.parse(String(JSON_CODEC.write(reply))) as ReadPage;
 }

@@ -2,7 +2,7 @@
 import type { AuditLog } from '../access/audit-log.ts';
 import type { Caller } from '../access/caller.ts';
 import type { RequestedTags } from '../access/request-context.ts';
-import type { OperationEntry } from '../wire/aws-json.ts';
+import type { OperationEntry } from '../wire/operation.ts';
 import { auditedCall } from '../wire/json-api.ts';
 import type { ValidatedInput } from '../wire/shape.ts';
 import type { Clock, Digest } from '../../stream/ports.ts';

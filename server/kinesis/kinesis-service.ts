@@ -1,5 +1,5 @@
 // The table of contents of the service: every operation that is offered, and the input shape it is checked against.
-import type { JsonService } from '../wire/aws-json.ts';
+import type { AwsService } from '../wire/operation.ts';
 import { operation } from './context.ts';
 import type { KinesisContext } from './context.ts';
 import { KINESIS_MODEL } from './model.ts';
@@ -29,7 +29,7 @@ import { tagResource } from './operations/tag-resource.ts';
 import { untagResource } from './operations/untag-resource.ts';
 import { updateShardCount } from './operations/update-shard-count.ts';
 
-export function kinesisService(context: KinesisContext): JsonService {
+export function kinesisService(context: KinesisContext): AwsService {
   return {
     model: KINESIS_MODEL,
     operations: {

@@ -4,7 +4,7 @@ import type { WireRequest, WireResponse } from './listener.ts';
 export interface Reply {
   readonly status: number;
   readonly contentType?: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -15,7 +15,7 @@ export function sendReply(
   common: Readonly<Record<string, string>> = {},
 ): void {
   if (isGone(response)) return;
-  const body = Buffer.from(reply.body);
+  const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const headers: Record<string, string> = {
     ...common,
     ...reply.headers,

@@ -16,6 +16,15 @@ export const JSON_SCALARS: BodyScalars = {
   timestampMs: (seconds) => Math.round(seconds * 1000),
 };
 
+/** What the SDKs for Java send: byte strings, milliseconds under tag 1. */
+export const CBOR_SCALARS: BodyScalars = {
+  blob: (value) => {
+    if (value instanceof Uint8Array) return value;
+    throw conversionError(value, 'a Blob');
+  },
+  timestampMs: Math.round,
+};
+
 const INTEGER_MAX = 2 ** 31 - 1;
 /** A longer text is cut where an error repeats it. */
 const SHOWN_CHARS_MAX = 2048;

@@ -45,8 +45,8 @@ export function internalFailure(): ServiceError {
 }
 
 /** SerializationException spells its key with a capital; a reply without a text has no key at all. */
-export function errorBody(error: ServiceError): string {
-  if (error.message === '') return JSON.stringify({ __type: error.type });
+export function errorDocument(error: ServiceError): object {
+  if (error.message === '') return { __type: error.type };
   const key = error.type === 'SerializationException' ? 'Message' : 'message';
-  return JSON.stringify({ __type: error.type, [key]: error.message });
+  return { __type: error.type, [key]: error.message };
 }

@@ -4,7 +4,7 @@ import { rootOf } from '../../server/access/principal.ts';
 import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
-import { JsonText } from '../../server/wire/aws-json.ts';
+import { JSON_CODEC } from '../../server/wire/json-codec.ts';
 import { JSON_SCALARS } from '../../server/wire/scalar-types.ts';
 import { validateShape } from '../../server/wire/shape-validator.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
@@ -67,7 +67,7 @@ export class KinesisRig {
       isSecure: false,
       requestId: 'test',
     });
-    return JSON.parse(output instanceof JsonText ? output.text : JSON.stringify(output ?? {})) as Json;
+    return JSON.parse(String(JSON_CODEC.write(output ?? {}))) as Json;
   }
 
   /** `Type: text` of what the call is refused with. */

@@ -5,7 +5,8 @@ import { connect as http2Connect } from 'node:http2';
 import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { KINESIS_MODEL } from '../../server/kinesis/model.ts';
-import { awsJsonHandler } from '../../server/wire/aws-json.ts';
+import { awsRpcHandler } from '../../server/wire/aws-rpc.ts';
+import { readCbor } from '../../server/wire/cbor-reader.ts';
 import { openListener } from '../../server/wire/listener.ts';
 import type { Listener } from '../../server/wire/listener.ts';
 import { signRequest } from '../../runtime/sigv4/sign.ts';
@@ -35,7 +36,7 @@ afterEach(async () => {
 });
 
 async function start(signed = false): Promise<Listener> {
-  const onRequest = awsJsonHandler({
+  const onRequest = awsRpcHandler({
     services: [
       {
         model: KINESIS_MODEL,
@@ -88,7 +89,8 @@ async function http1(
   request.end(body);
   const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
   let text = '';
-  for await (const chunk of response) text += String(chunk);
+  // Byte by byte: not every body is text.
+  for await (const chunk of response) text += (chunk as Buffer).toString('latin1');
   return { status: response.statusCode ?? 0, headers: response.headers, body: text };
 }
 
@@ -183,6 +185,24 @@ test('the order of checks', async () => {
     expect(reply.status, `${method} ${String(body).slice(0, 20)}`).toBe(status);
     expect(reply.body).toEqual(text instanceof RegExp ? expect.stringMatching(text) : text);
   }
+});
+
+test('CBOR in, CBOR out, errors too', async () => {
+  const { port } = await start();
+  const type = 'application/x-amz-cbor-1.1';
+  const ask = async (operation: string, body: Buffer): Promise<[number, unknown, unknown]> => {
+    const headers = { ...headersFor(operation), 'content-type': type };
+    const { status, headers: given, body: text } = await http1(port, headers, body);
+    return [status, given['content-type'], readCbor(Buffer.from(text, 'latin1'))];
+  };
+  const one = Buffer.from('bf654c696d697401ff', 'hex');
+  expect(await ask('ListStreams', one)).toEqual([200, type, { echo: { Limit: 1 } }]);
+  const wrong = Buffer.from('a1654c696d69746178', 'hex');
+  const Message = 'class java.lang.String can not be converted to an Integer';
+  expect(await ask('ListStreams', wrong)).toEqual([400, type, { __type: 'SerializationException', Message }]);
+  const cut = one.subarray(0, 5);
+  expect(await ask('ListStreams', cut)).toEqual([400, type, { __type: 'SerializationException' }]);
+  expect(await ask('Nothing', one)).toEqual([400, type, { __type: 'UnknownOperationException' }]);
 });
 
 test('CORS: preflight and exposed headers', async () => {

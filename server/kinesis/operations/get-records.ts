@@ -1,16 +1,13 @@
 // GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords).
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
 import { recordBytes } from '../../../stream/record.ts';
-import type { Position } from '../../../stream/position.ts';
-import { sequenceNumbersOf } from '../../../stream/sequence-number.ts';
 import { childrenOf, shardIdOf } from '../../../stream/shard-map.ts';
-import type { StoredRecord } from '../../../storage/record-log.ts';
-import { JsonText } from '../../wire/aws-json.ts';
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
 import { hashKeyRange } from '../description.ts';
 import { kinesisError, rateExceeded } from '../errors.ts';
+import { RecordList } from '../record-list.ts';
 import { shardRef, unexpiredShards } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
@@ -45,49 +42,20 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   const bytes = page.records.reduce((sum, record) => sum + recordBytes(record), 0);
   meter.oweRead(bytes);
   context.traffic.delivered(row.name, page.records.length, bytes);
-  const rest = {
+  return {
+    Records: new RecordList(page.records, shard.index),
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),
     // Until the children are there a closed shard has not ended for its readers.
     ...(page.closedEnd && shard.closedAtMs !== null
       ? { ChildShards: childShards(row, shard.index) }
       : { NextShardIterator: context.tokens.sealIterator({ ...iterator, position: page.next }, nowMs) }),
   };
-  return new JsonText(
-    `{"Records":[${wireRecords(page.records, shard.index)}],${JSON.stringify(rest).slice(1)}`,
-  );
 }
 
 /** The iterator decides; an ARN beside it may only say the same. */
 function checkArn({ StreamARN }: GetRecordsInput, row: StreamRow, { account }: KinesisContext): void {
   if (StreamARN === undefined || streamNameOf(account, { StreamARN }) === row.name) return;
   throw kinesisError('InvalidArgumentException', 'StreamARN and ShardIterator do not name the same stream.');
-}
-
-/** Written by hand: half the cost of a large page is in objects that live for one reply. */
-function wireRecords(records: readonly StoredRecord[], shardIndex: number): string {
-  const texts: string[] = [];
-  const keys = new Map<string, string>();
-  let block: Position | null = null;
-  let numberAt: (index: number) => string = String;
-  for (const { partitionKey, data, blockFirst, index, arrivalMs } of records) {
-    if (blockFirst !== block) {
-      block = blockFirst;
-      numberAt = sequenceNumbersOf(blockFirst, shardIndex);
-    }
-    const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
-    const head = `{"SequenceNumber":"${numberAt(index)}","ApproximateArrivalTimestamp":${arrivalMs / 1000}`;
-    texts.push(`${head},"Data":"${base64}","PartitionKey":${quoted(partitionKey, keys)}}`);
-  }
-  return texts.join(',');
-}
-
-function quoted(key: string, known: Map<string, string>): string {
-  let text = known.get(key);
-  if (text === undefined) {
-    text = JSON.stringify(key);
-    known.set(key, text);
-  }
-  return text;
 }
 
 function childShards(row: StreamRow, shardIndex: number): object[] {
