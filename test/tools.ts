@@ -8,6 +8,7 @@ const PACKAGES = {
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
+  openssl: 'openssl',
   script: 'bsdutils',
   socat: 'socat',
   strace: 'strace',

@@ -8,9 +8,11 @@ import { AssertionFailure } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
 import type { Verify } from '../access/caller.ts';
 import type { BodyCodec, DocumentShape } from './body-codec.ts';
-import { readBody } from './body.ts';
+import { BodyReader } from './body.ts';
 import { CBOR_CODEC } from './cbor-codec.ts';
 import { JSON_CODEC } from './json-codec.ts';
+import { BODY_LIMITS } from './limits.ts';
+import type { BodyLimits } from './limits.ts';
 import type { WireRequest, WireResponse } from './listener.ts';
 import { originOf } from './origin.ts';
 import type { AwsService, OperationEntry } from './operation.ts';
@@ -24,7 +26,15 @@ import {
   ServiceError,
 } from './service-error.ts';
 import { validateShape } from './shape-validator.ts';
-import { PLAIN_JSON, plainJson, preflight, tooLarge, unknownContentType, wrongMethod } from './unrouted.ts';
+import {
+  PLAIN_JSON,
+  busy,
+  plainJson,
+  preflight,
+  tooLarge,
+  unknownContentType,
+  wrongMethod,
+} from './unrouted.ts';
 
 export interface AwsRpcOptions {
   readonly services: readonly AwsService[];
@@ -35,7 +45,7 @@ export interface AwsRpcOptions {
   /** Default `*`. */
   readonly allowOrigin?: string;
   /** For tests. */
-  readonly bodyBytesMax?: number;
+  readonly bodyLimits?: Partial<BodyLimits>;
 }
 
 const CODECS: ReadonlyMap<string, BodyCodec> = new Map(
@@ -48,9 +58,10 @@ export function awsRpcHandler(
   options: AwsRpcOptions,
 ): (request: WireRequest, response: WireResponse) => void {
   const targets = targetTable(options.services);
+  const bodies = new BodyReader({ ...BODY_LIMITS, ...options.bodyLimits });
   return (request, response) => {
     // `serve` catches everything but broken invariants, which are meant to end the process.
-    void serve({ options, targets, request, response, headers: replyHeaders(options, request) });
+    void serve({ options, targets, bodies, request, response, headers: replyHeaders(options, request) });
   };
 }
 
@@ -63,6 +74,7 @@ interface Target {
 interface Exchange {
   readonly options: AwsRpcOptions;
   readonly targets: ReadonlyMap<string, Target>;
+  readonly bodies: BodyReader;
   readonly request: WireRequest;
   readonly response: WireResponse;
   readonly headers: Readonly<Record<string, string>>;
@@ -113,10 +125,11 @@ function logUnknown(exchange: Exchange, error: unknown): void {
 
 /** Null: nothing to send any more. */
 async function answer(exchange: Exchange): Promise<Reply | null> {
-  const { request, options } = exchange;
-  const read = await readBody(request, options.bodyBytesMax);
+  const { request } = exchange;
+  const read = await exchange.bodies.read(request);
   if (read.kind === 'aborted') return null;
   if (read.kind === 'tooLarge') return tooLarge(request);
+  if (read.kind === 'busy') return busy(request);
   if (request.method === 'OPTIONS') return preflight(request);
   if (request.method !== 'POST') return wrongMethod();
   const target = exchange.targets.get(header(request, 'x-amz-target') ?? '');

@@ -1,38 +1,98 @@
-// Reads a request's whole body under a cap.
-import type { WireRequest } from './listener.ts';
+// Reads requests' whole bodies, within bounds of size, time and memory.
+import { constants } from 'node:http2';
+import type { WireRequest } from './http-servers.ts';
+import type { BodyLimits } from './limits.ts';
 
-/** 10 MiB of data are 13.4 MiB of base64, plus keys. */
-const BODY_BYTES_MAX = 16 * 1024 * 1024;
-/** How much more is read and thrown away, so that the client sees the 413 and not a reset connection. */
-const DISCARDED_BYTES_MAX = 4 * BODY_BYTES_MAX;
+/** How much more is read and thrown away, so that the client sees the refusal and not a reset connection. */
+const DISCARDED_BODIES = 4;
 
 export type BodyResult =
   | { readonly kind: 'body'; readonly body: Uint8Array }
   | { readonly kind: 'tooLarge' }
-  /** The client went away: nobody is left to answer. */
+  /** Too much of all bodies together is on its way. */
+  | { readonly kind: 'busy' }
+  /** The client went away, or was cut off because it was too slow: nobody is left to answer. */
   | { readonly kind: 'aborted' };
 
-export function readBody(request: WireRequest, bytesMax: number = BODY_BYTES_MAX): Promise<BodyResult> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= bytesMax) chunks.push(chunk);
-      else chunks.length = 0;
-      if (length > bytesMax + DISCARDED_BYTES_MAX) resolve({ kind: 'tooLarge' });
+export class BodyReader {
+  readonly #limits: BodyLimits;
+  /** Of bodies that are on their way. */
+  #heldBytes = 0;
+
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
+  }
+
+  read(request: WireRequest): Promise<BodyResult> {
+    const { idleMs, wholeMs } = this.#limits;
+    const body = new ArrivingBody(this.#limits.bytes);
+    const endMs = performance.now() + wholeMs;
+    return new Promise((resolve) => {
+      const idle = setTimeout(() => cutOff(request), idleMs);
+      const settle = (result: BodyResult): void => {
+        clearTimeout(idle);
+        this.#heldBytes -= body.heldBytes;
+        body.release();
+        resolve(result);
+      };
+      request.on('data', (chunk: Buffer) => {
+        idle.refresh();
+        this.#heldBytes += body.add(chunk, this.#limits.allBytes - this.#heldBytes);
+        if (performance.now() > endMs) cutOff(request);
+        else if (body.isHopeless) settle(body.result());
+      });
+      request.once('end', () => settle(body.result()));
+      // After `end` these find the promise settled.
+      for (const event of ['aborted', 'error', 'close'])
+        request.once(event, () => settle({ kind: 'aborted' }));
     });
-    request.once('end', () => {
-      resolve(length > bytesMax ? { kind: 'tooLarge' } : { kind: 'body', body: joined(chunks, length) });
-    });
-    // After `end` these find the promise settled.
-    request.once('aborted', () => resolve({ kind: 'aborted' }));
-    request.once('error', () => resolve({ kind: 'aborted' }));
-    request.once('close', () => resolve({ kind: 'aborted' }));
-  });
+  }
 }
 
-function joined(chunks: readonly Buffer[], length: number): Buffer {
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, length);
+class ArrivingBody {
+  readonly #bytesMax: number;
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  #refusal: 'tooLarge' | 'busy' | null = null;
+  heldBytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** More than anybody waits for the refusal of. */
+  get isHopeless(): boolean {
+    return this.#length > (1 + DISCARDED_BODIES) * this.#bytesMax;
+  }
+
+  /** By how much it holds more than before, less when it is refused. */
+  add(chunk: Buffer, roomBytes: number): number {
+    this.#length += chunk.length;
+    if (this.#length > this.#bytesMax) this.#refusal ??= 'tooLarge';
+    else if (chunk.length > roomBytes) this.#refusal ??= 'busy';
+    const before = this.heldBytes;
+    if (this.#refusal === null) {
+      this.#chunks.push(chunk);
+      this.heldBytes += chunk.length;
+    } else this.release();
+    return this.heldBytes - before;
+  }
+
+  release(): void {
+    this.#chunks.length = 0;
+    this.heldBytes = 0;
+  }
+
+  result(): BodyResult {
+    if (this.#refusal !== null) return { kind: this.#refusal };
+    const [first] = this.#chunks;
+    const isOne = this.#chunks.length === 1 && first !== undefined;
+    return { kind: 'body', body: isOne ? first : Buffer.concat(this.#chunks, this.#length) };
+  }
+}
+
+/** Only the one request of an HTTP/2 connection. */
+function cutOff(request: WireRequest): void {
+  if ('stream' in request) request.stream.close(constants.NGHTTP2_CANCEL);
+  else request.destroy();
 }

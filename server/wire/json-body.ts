@@ -1,7 +1,8 @@
 // The small JSON bodies of our own APIs: read under a cap, parsed, checked by a schema, refused with the reason.
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
-import { readBody } from './body.ts';
+import { BodyReader } from './body.ts';
+import { BODY_LIMITS } from './limits.ts';
 import type { WireRequest } from './listener.ts';
 
 export type JsonBody =
@@ -10,6 +11,8 @@ export type JsonBody =
   | { readonly kind: 'aborted' };
 
 const SMALL_BODY_BYTES_MAX = 16 * 1024;
+/** All of them together are bounded by the number of connections. */
+const reader = new BodyReader({ ...BODY_LIMITS, bytes: SMALL_BODY_BYTES_MAX, allBytes: Infinity });
 
 export class BadBody extends Error {
   constructor(message: string) {
@@ -19,8 +22,9 @@ export class BadBody extends Error {
 }
 
 export async function readSmallBody(request: WireRequest): Promise<JsonBody> {
-  const read = await readBody(request, SMALL_BODY_BYTES_MAX);
-  return read.kind === 'body' ? { kind: 'body', bytes: read.body } : read;
+  const read = await reader.read(request);
+  if (read.kind === 'body') return { kind: 'body', bytes: read.body };
+  return { kind: read.kind === 'aborted' ? 'aborted' : 'tooLarge' };
 }
 
 /** Throws BadBody. An empty body is an empty object. */

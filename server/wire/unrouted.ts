@@ -1,4 +1,5 @@
 // What is answered before a request is known to mean an operation: no method, no content type, too large, preflight.
+import { JSON_CODEC } from './json-codec.ts';
 import type { WireRequest } from './listener.ts';
 import { header } from './reply.ts';
 import type { Reply } from './reply.ts';
@@ -13,9 +14,25 @@ export function wrongMethod(): Reply {
 }
 
 export function tooLarge(request: WireRequest): Reply {
-  // The rest of the body may still be coming. HTTP/2 has no such header.
-  const headers: Record<string, string> = request.httpVersionMajor === 1 ? { Connection: 'close' } : {};
-  return { status: 413, body: '', headers };
+  return { status: 413, body: '', headers: closing(request) };
+}
+
+/** SDKs back off and try again. */
+export function busy(request: WireRequest): Reply {
+  return {
+    status: 503,
+    contentType: JSON_CODEC.mediaType,
+    body: JSON.stringify({
+      __type: 'ServiceUnavailable',
+      message: 'Too much data is on its way; try again.',
+    }),
+    headers: closing(request),
+  };
+}
+
+/** The rest of the body may still be coming. HTTP/2 has no such header. */
+function closing(request: WireRequest): Record<string, string> {
+  return request.httpVersionMajor === 1 ? { Connection: 'close' } : {};
 }
 
 export function unknownContentType(request: WireRequest): Reply {

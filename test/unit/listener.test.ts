@@ -7,6 +7,7 @@ import { afterEach, expect, test } from 'vitest';
 import { KINESIS_MODEL } from '../../server/kinesis/model.ts';
 import { awsRpcHandler } from '../../server/wire/aws-rpc.ts';
 import { readCbor } from '../../server/wire/cbor-reader.ts';
+import type { BodyLimits, WireLimits } from '../../server/wire/limits.ts';
 import { openListener } from '../../server/wire/listener.ts';
 import type { Listener } from '../../server/wire/listener.ts';
 import { signRequest } from '../../runtime/sigv4/sign.ts';
@@ -35,7 +36,11 @@ afterEach(async () => {
   events.length = 0;
 });
 
-async function start(signed = false): Promise<Listener> {
+async function start(
+  signed = false,
+  bodyLimits: Partial<BodyLimits> = {},
+  limits: Partial<WireLimits> = {},
+): Promise<Listener> {
   const onRequest = awsRpcHandler({
     services: [
       {
@@ -61,9 +66,15 @@ async function start(signed = false): Promise<Listener> {
       return caller;
     },
     log,
-    bodyBytesMax: 1000,
+    bodyLimits: { bytes: 1000, ...bodyLimits },
   });
-  open = await openListener({ host: '127.0.0.1', port: 0, onRequest, sniffDeadlineMs: 200, drainMs: 300 });
+  open = await openListener({
+    host: '127.0.0.1',
+    port: 0,
+    onRequest,
+    limits: { helloMs: 200, ...limits },
+    drainMs: 300,
+  });
   return open;
 }
 
@@ -284,6 +295,48 @@ test('a request in small pieces is served', async () => {
   const [chunk] = (await once(socket, 'data')) as [Buffer];
   expect(String(chunk)).toMatch(/^HTTP\/1\.1 400/);
   socket.destroy();
+});
+
+test('slow clients are cut off: in the headers, in the body, over both protocols', async () => {
+  const { port, url } = await start(false, { idleMs: 150 }, { headersMs: 150, deadlineSweepMs: 30 });
+  expect(await raw(port, 'POST / HTTP/1.1\r\nHost: a\r\nX-Slow')).toMatch(/^HTTP\/1\.1 408/);
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{';
+  expect(await raw(port, head)).toBe('');
+  const session = http2Connect(url);
+  const stream = session.request({ ':method': 'POST', ':path': '/', ...headersFor('ListStreams') });
+  stream.on('error', () => undefined);
+  stream.write('{');
+  await once(stream, 'close');
+  session.close();
+  expect((await http1(port, headersFor('ListStreams'), '{}')).status).toBe(200);
+});
+
+test('bodies on their way are bounded together', async () => {
+  const { port } = await start(false, { allBytes: 900 });
+  const waiting = httpRequest({
+    host: '127.0.0.1',
+    port,
+    method: 'POST',
+    headers: headersFor('ListStreams'),
+  });
+  waiting.on('error', () => undefined);
+  waiting.write(' '.repeat(600));
+  const refusals = async (): Promise<Reply> => http1(port, headersFor('ListStreams'), ' '.repeat(500));
+  // Until the first one has arrived.
+  let reply = await refusals();
+  for (let n = 0; reply.status !== 503 && n < 100; n += 1) reply = await refusals();
+  expect([reply.status, reply.body]).toEqual([503, expect.stringContaining('ServiceUnavailable')]);
+  waiting.destroy();
+  for (let n = 0; reply.status === 503 && n < 100; n += 1) reply = await refusals();
+  expect(reply.status).toBe(400);
+});
+
+test('connections beyond the bound are closed', async () => {
+  const { port } = await start(false, {}, { connections: 1 });
+  const held = connect(port, '127.0.0.1');
+  await once(held, 'connect');
+  expect(await raw(port, 'GET / HTTP/1.1\r\n\r\n')).toBe('');
+  held.destroy();
 });
 
 test('close ends idle, half-open and stuck connections in bounded time', async () => {
