@@ -26,6 +26,33 @@ const httpSettings = z.strictObject({
     .describe('How long requests under way may take after SIGTERM, milliseconds'),
 });
 
+const tlsSettings = z
+  .strictObject({
+    port: z.int().min(0).max(65_535).default(4568).describe('TCP port; 0 picks a free one'),
+    certFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Certificate and its chain, PEM; read again when it changes'),
+    keyFile: z.string().min(1).optional().describe('Its private key, PEM without passphrase'),
+    selfSigned: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Make a certificate once and keep it in the data folder; clients trust tls-certificate.pem there',
+      ),
+  })
+  .superRefine(({ certFile, keyFile, selfSigned }, context) => {
+    const files = [certFile, keyFile].filter((file) => file !== undefined).length;
+    if (files === (selfSigned ? 0 : 2)) return;
+    context.addIssue({
+      code: 'custom',
+      message: 'needs either certFile and keyFile, or selfSigned: true',
+    });
+  });
+
+export type TlsConfig = Partial<z.output<typeof tlsSettings>>;
+
 const limitSettings = z.strictObject({
   profile: z
     .enum(LIMIT_PROFILES)
@@ -59,7 +86,10 @@ export const serverConfig = z
       .string('must name the folder the server keeps its data in; set --data DIR')
       .min(1)
       .describe('Folder that holds everything the server keeps; made when it is missing'),
-    http: httpSettings.prefault({}).describe('The listener'),
+    http: httpSettings.prefault({}).describe('The plaintext listener'),
+    tls: tlsSettings
+      .optional()
+      .describe('A second listener, with TLS, on the same host; absent: there is none'),
     auth: z
       .enum(['on', 'off'])
       .default('on')
@@ -124,6 +154,10 @@ const SERVER_ENVIRONMENT: Readonly<Record<string, string>> = {
   TRIBUTARY_SERVER_DATA: 'dataFolder',
   TRIBUTARY_SERVER_HOST: 'http.host',
   TRIBUTARY_SERVER_PORT: 'http.port',
+  TRIBUTARY_SERVER_TLS_PORT: 'tls.port',
+  TRIBUTARY_SERVER_TLS_CERT: 'tls.certFile',
+  TRIBUTARY_SERVER_TLS_KEY: 'tls.keyFile',
+  TRIBUTARY_SERVER_TLS_SELF_SIGNED: 'tls.selfSigned',
   TRIBUTARY_SERVER_REGION: 'region',
   TRIBUTARY_SERVER_LIMITS: 'limits.profile',
   TRIBUTARY_SERVER_LOG_LEVEL: 'logLevel',

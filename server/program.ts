@@ -16,6 +16,10 @@ export function runServer(config: ServerConfig, env: NodeJS.ProcessEnv = process
       log,
       onStorageFailed: (error) => end.storageFailed(error),
     });
-    return { ready: { httpUrl: server.httpUrl }, close: () => server.close() };
+    const { httpUrl, httpsUrl } = server;
+    return {
+      ready: { httpUrl, ...(httpsUrl === undefined ? {} : { httpsUrl }) },
+      close: () => server.close(),
+    };
   });
 }

@@ -26,6 +26,7 @@ import { openAccess } from './access/open-access.ts';
 import { openSecret } from './access/server-secrets.ts';
 import { stsHandler } from './access/sts.ts';
 import { USERS_PREFIX } from './access/users.ts';
+import { certificateOf, followCertificate } from './certificate.ts';
 import type { ServerConfig } from './config.ts';
 import { enrolHandler } from './fleet/enrol-endpoint.ts';
 import { EnrolmentCodes } from './fleet/enrolment-codes.ts';
@@ -55,7 +56,9 @@ import { openSyncEndpoint } from './sync-endpoint.ts';
 import { openVault } from './vault.ts';
 import { awsRpcHandler } from './wire/aws-rpc.ts';
 import { apiHandler } from './wire/json-api.ts';
+import type { HttpHandlers } from './wire/http-servers.ts';
 import { openListener } from './wire/listener.ts';
+import type { Listener } from './wire/listener.ts';
 
 export interface ServerOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -67,6 +70,8 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly httpUrl: string;
   readonly port: number;
+  /** When TLS is configured. */
+  readonly httpsUrl: string | undefined;
   /** Stops accepting, finishes what is under way within a bound, closes the store. Idempotent. */
   close(): Promise<void>;
 }
@@ -198,8 +203,7 @@ async function build(
 
   // The door, last: whoever comes in finds everything in place.
   observeServer(metrics, { store, records, catalog, sync, registry });
-  const listener = await openListener({
-    ...config.http,
+  const handlers: HttpHandlers = {
     onRequest: routeRequests({
       aws,
       enrol,
@@ -210,10 +214,24 @@ async function build(
       isHealthy: () => isHealthy,
     }),
     onUpgrade: (request, socket, head) => sync.upgrade(request, socket, head),
-  });
-  // Together: the listener waits for its sockets, and the gateways' are among them.
-  parts.defer(async () => void (await Promise.all([listener.close(), sync.close()])));
-  return { httpUrl: listener.url, port: listener.port, close: () => parts.close() };
+  };
+  const plain = await openListener({ ...config.http, ...handlers });
+  let secure: Listener | null = null;
+  // Together: the listeners wait for their sockets, and the gateways' are among them.
+  parts.defer(async () => void (await Promise.all([plain.close(), secure?.close(), sync.close()])));
+  if (config.tls !== undefined) {
+    const { port } = config.tls;
+    const tls = certificateOf(config.tls, folder.path, config.http.host);
+    const listener = await openListener({ ...config.http, port, tls, ...handlers });
+    secure = listener;
+    parts.use(followCertificate(config.tls, (given) => listener.renew(given), log.child('tls')));
+  }
+  return {
+    httpUrl: plain.url,
+    port: plain.port,
+    httpsUrl: secure?.url,
+    close: () => parts.close(),
+  };
 }
 
 const AUDIT_FILE = 'audit.log';
