@@ -10,7 +10,7 @@ import type { ClockSyncState, RecordClass, RecordInput, TimedRecord } from '../s
 import { Linger } from './linger.ts';
 import type { CommitPace } from './linger.ts';
 import { checkValue } from './meta-entry.ts';
-import type { RecordPage } from './record-page.ts';
+import type { PageMax, RecordPage } from './record-page.ts';
 import { CALL_NOTE_BYTES_MAX, answerWaiters, batchesOf } from './record-queue.ts';
 import type { AppendedPositions, RecordBatch, RecordQueue } from './record-queue.ts';
 import { RecordReader } from './record-reader.ts';
@@ -107,8 +107,16 @@ export class RecordLog {
   }
 
   /** At least one record when any is there, though it be larger than `bytes`. Passes over damaged blocks. */
-  read(ref: ShardRef, from: Position, max: { records: number; bytes: number }): Promise<RecordPage> {
+  read(ref: ShardRef, from: Position, max: PageMax): Promise<RecordPage> {
     return this.#reader.read(ref, from, max);
+  }
+
+  /**
+   * Pages as they become readable, without gap or repetition, until the closed end was delivered or the signal aborts. A
+   * page is made when it is asked for. Throws SHARD_NOT_FOUND when the shard is dropped meanwhile.
+   */
+  tail(ref: ShardRef, from: Position, max: PageMax, signal: AbortSignal): AsyncIterable<RecordPage> {
+    return this.#reader.tail(ref, from, max, signal);
   }
 
   /** Resolves when everything appended so far is durable or refused. From now on nothing lingers. */

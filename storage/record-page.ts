@@ -40,17 +40,23 @@ export interface RecordPage {
   readonly closedEnd: boolean;
 }
 
+/** What a page holds at most; one record is more than nothing, however large it is. */
+export interface PageMax {
+  readonly records: number;
+  readonly bytes: number;
+}
+
 type Decode = (stored: StoredBlock, countMax: number) => readonly StoredRecord[];
 
 /** Gathers records of one page after the other, up to a bound; at least one when any is there, though it be larger. */
 export class RecordTaker {
-  readonly #max: { readonly records: number; readonly bytes: number };
+  readonly #max: PageMax;
   readonly #decode: Decode;
   readonly #records: StoredRecord[] = [];
   #bytes = 0;
   #end: Omit<RecordPage, 'records'> | null = null;
 
-  constructor(max: { readonly records: number; readonly bytes: number }, decode: Decode) {
+  constructor(max: PageMax, decode: Decode) {
     this.#max = max;
     this.#decode = decode;
   }

@@ -4,12 +4,12 @@ import { decodeBlock } from '../stream/block.ts';
 import { assert, isTributaryError } from '../stream/errors.ts';
 import type { TributaryError } from '../stream/errors.ts';
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../stream/limits.ts';
-import { AFTER_BLOCK_INDEX, positionParts } from '../stream/position.ts';
+import { AFTER_BLOCK_INDEX, afterBlock, positionParts } from '../stream/position.ts';
 import type { Position } from '../stream/position.ts';
-import type { Digest, ShardLog, ShardRef, StoredBlock } from '../stream/ports.ts';
+import type { BlockPage, Digest, ShardLog, ShardRef, StoredBlock } from '../stream/ports.ts';
 import { InflatedBodies } from './inflated-bodies.ts';
 import { RecordTaker, StoredRecord } from './record-page.ts';
-import type { RecordPage } from './record-page.ts';
+import type { PageMax, RecordPage } from './record-page.ts';
 import { nameOf } from './shard-keys.ts';
 
 export interface DamagedBlock {
@@ -38,7 +38,7 @@ export class RecordReader {
     this.#onDamaged = onDamaged;
   }
 
-  async read(ref: ShardRef, from: Position, max: { records: number; bytes: number }): Promise<RecordPage> {
+  async read(ref: ShardRef, from: Position, max: PageMax): Promise<RecordPage> {
     assert(max.records >= 1, 'a read asks for records');
     const bytes = Math.min(max.bytes, READ_BYTES_MAX);
     const records = Math.min(max.records, READ_RECORDS_MAX);
@@ -50,6 +50,32 @@ export class RecordReader {
       next = taker.add(await this.#log.readBlocks(ref, next, step));
     }
     return taker.page;
+  }
+
+  /** As `ShardLog.tail`, in pages of records: pages without any only where all were damaged, and at the closed end. */
+  async *tail(
+    ref: ShardRef,
+    from: Position,
+    max: PageMax,
+    signal: AbortSignal,
+  ): AsyncGenerator<RecordPage, void> {
+    let next = from;
+    for await (const page of this.#log.tail(ref, from, signal)) {
+      yield* this.#pagesOf(ref, page, next, max);
+      next = page.next;
+    }
+  }
+
+  /** The records of one page of blocks, in as many pages as it takes. */
+  *#pagesOf(ref: ShardRef, page: BlockPage, from: Position, max: PageMax): Generator<RecordPage, void> {
+    for (let next = from; ;) {
+      const taker = new RecordTaker(max, (stored, countMax) => this.#decode(ref, stored, next, countMax));
+      taker.add({ ...page, blocks: page.blocks.filter(({ first }) => afterBlock(first) >= next) });
+      const taken = taker.page;
+      yield taken;
+      if (taken.next === page.next) return;
+      next = taken.next;
+    }
   }
 
   /** The records of a stored block at or behind `from`. */

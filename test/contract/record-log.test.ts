@@ -71,6 +71,59 @@ describe.each(ALL_ENGINES)('$name: RecordLog', (engine) => {
     }
   });
 
+  it.each([1, 2, 3, 7, 1_000])(
+    'is followed in pages of %i records, also from mid-block on',
+    async (count) => {
+      const { records, store } = await open();
+      const sent: string[] = [];
+      const appended: Position[] = [];
+      const never = new AbortController().signal;
+      const follow = async (from: Position): Promise<string[]> => {
+        const seen: string[] = [];
+        for await (const page of records.tail(REF, from, { records: count, bytes: 1e6 }, never)) {
+          expect(page.records.length).toBeLessThanOrEqual(count);
+          seen.push(...page.records.map(({ data }) => text(data) ?? ''));
+          // What came is at or below this place, what comes lies above it.
+          for (const { position } of page.records) expect(position < page.next).toBe(true);
+        }
+        return seen;
+      };
+      const whole = follow(START_POSITION);
+      for (let call = 0; call < 12; call += 1) {
+        const batch = Array.from({ length: 1 + (call % 5) }, (_, index) => `${call}.${index}`);
+        sent.push(...batch);
+        appended.push(
+          ...(await records.append(
+            REF,
+            batch.map((one) => record(one)),
+            LANE,
+          )),
+        );
+      }
+      await store.log.closeShard(REF);
+      expect(await whole).toEqual(sent);
+      for (const index of [0, 1, 2, 8, sent.length - 1]) {
+        const at = appended[index] ?? START_POSITION;
+        expect(await follow(at)).toEqual(sent.slice(index));
+        expect(await follow(nextPosition(at))).toEqual(sent.slice(index + 1));
+        expect(await follow(afterBlock(at))).toEqual(
+          sent.slice(index).filter((one) => one.split('.')[0] !== sent[index]?.split('.')[0]),
+        );
+      }
+    },
+  );
+
+  it('follows records larger than a page one by one', async () => {
+    const { records, store } = await open();
+    await records.append(REF, [record('aaaa'), record('b'), record('cccccccc')], LANE);
+    await store.log.closeShard(REF);
+    const pages: number[] = [];
+    const never = new AbortController().signal;
+    for await (const page of records.tail(REF, START_POSITION, { records: 10, bytes: 1 }, never))
+      pages.push(page.records.length);
+    expect(pages).toEqual([1, 1, 1]);
+  });
+
   it('reads over blocks of one size, page by page of any size', async () => {
     const { records } = await open();
     const sent = Array.from({ length: 24 }, (_, index) => `${index}`);
