@@ -1,7 +1,10 @@
 // Reads every shard of a stream to its end, and on when asked to. What was printed is never printed again: after an
 // outage each shard goes on behind its last record.
+import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { decodeAggregate } from '../stream/kpl-aggregate.ts';
+import type { UserRecord } from '../stream/kpl-aggregate.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
 import { printDocument, printLine, printNotice, printable } from './output.ts';
 import { answerOf, openServerApi } from './server-api.ts';
@@ -24,6 +27,7 @@ interface TailOptions {
 
 /** GetRecords takes five calls a second of a shard; others read too. */
 const POLL_MS = 500;
+const THROTTLED_MS = 250;
 const RETRY_MS = 2_000;
 const PAGE_RECORDS = 1_000;
 
@@ -43,7 +47,7 @@ const page = z.object({
   ),
   NextShardIterator: z.string().optional(),
   MillisBehindLatest: z.number(),
-  ChildShards: z.array(z.object({ ShardId: z.string() })).optional(),
+  ChildShards: z.array(z.object({ ShardId: z.string(), ParentShards: z.array(z.string()) })).optional(),
 });
 type Page = z.output<typeof page>;
 
@@ -139,15 +143,17 @@ class Tail {
 
   #take(cursor: Cursor, read: Page): void {
     for (const one of read.Records) {
-      this.#print(cursor.shardId, one);
+      this.#printed += this.#print(cursor.shardId, one);
       cursor.lastSequenceNumber = one.SequenceNumber;
     }
-    this.#printed += read.Records.length;
     cursor.isAtTip = read.MillisBehindLatest === 0;
     cursor.iterator = read.NextShardIterator ?? null;
     if (read.NextShardIterator !== undefined) return;
     this.#cursors.delete(cursor.shardId);
-    for (const { ShardId } of read.ChildShards ?? []) this.#add(ShardId, 'TRIM_HORIZON');
+    // A child of two parents follows both: what the other one still holds comes first.
+    for (const { ShardId, ParentShards } of read.ChildShards ?? []) {
+      if (!ParentShards.some((parent) => this.#cursors.has(parent))) this.#add(ShardId, 'TRIM_HORIZON');
+    }
   }
 
   /** What may pass is waited for when following; an iterator too old is taken anew in any case. */
@@ -158,7 +164,12 @@ class Tail {
       cursor.iterator = null;
       return;
     }
-    const mayPass = exit === EXIT.unreachable || /Throughput|LimitExceeded|Internal/.test(code);
+    // Its own pace or another reader's: what is asked for is there.
+    if (code === 'ProvisionedThroughputExceededException') {
+      await pause(THROTTLED_MS);
+      return;
+    }
+    const mayPass = exit === EXIT.unreachable || /LimitExceeded|Internal/.test(code);
     if (!mayPass || !this.#options.isFollowing) throw error;
     if (!this.#options.isJson) printNotice(`${message}; trying again`);
     await pause(RETRY_MS);
@@ -174,20 +185,48 @@ class Tail {
     return answerOf(iterator, answer, this.#api).ShardIterator;
   }
 
-  #print(shardId: string, one: Page['Records'][number]): void {
+  /** How many records it was: what the Kinesis Producer Library packs into one is printed as what was packed. */
+  #print(shardId: string, one: Page['Records'][number]): number {
     const data = Buffer.from(one.Data, 'base64');
-    const text = data.toString('utf8');
+    const packed = decodeAggregate(data, md5);
+    if (packed === null) {
+      this.#printRecord(shardId, one, { partitionKey: one.PartitionKey, data });
+      return 1;
+    }
+    packed.forEach((record, subSequenceNumber) =>
+      this.#printRecord(shardId, one, record, { subSequenceNumber }),
+    );
+    return packed.length;
+  }
+
+  #printRecord(
+    shardId: string,
+    { SequenceNumber, ApproximateArrivalTimestamp }: Page['Records'][number],
+    { partitionKey, data }: UserRecord,
+    place: { readonly subSequenceNumber?: number } = {},
+  ): void {
+    const base64 = bufferOf(data).toString('base64');
+    const text = bufferOf(data).toString('utf8');
     const isText = Buffer.from(text).equals(data);
-    const arrivedAt = new Date(one.ApproximateArrivalTimestamp * 1000).toISOString();
+    const arrivedAt = new Date(ApproximateArrivalTimestamp * 1000).toISOString();
     if (!this.#options.isJson)
-      return printLine(printable(`${arrivedAt} ${one.PartitionKey} ${isText ? text : one.Data}`));
+      return printLine(printable(`${arrivedAt} ${partitionKey} ${isText ? text : base64}`));
     printDocument('tributary.record/1', {
       shardId,
-      sequenceNumber: one.SequenceNumber,
+      sequenceNumber: SequenceNumber,
+      ...place,
       arrivedAt,
-      partitionKey: one.PartitionKey,
-      data: one.Data,
+      partitionKey,
+      data: base64,
       ...(isText ? { text } : {}),
     });
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function md5(bytes: Uint8Array): Uint8Array {
+  return createHash('md5').update(bytes).digest();
 }

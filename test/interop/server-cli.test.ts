@@ -1,10 +1,12 @@
 // Goal: the command keeps its contract: data on stdout, all else on stderr, an exit code that says what happened.
 // Method: the command as a process against a server as a process.
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { accessSync, constants, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { encodeAggregate } from '../../stream/kpl-aggregate.ts';
 import { MAIN, ROOT, credentialEnvironment, run, runCli, startServer, stopAll } from '../processes.ts';
 import type { Finished, RunningServer } from '../processes.ts';
 import { fleet, kinesis } from '../signed-requests.ts';
@@ -66,6 +68,48 @@ test('streams: create, list, put, tail', async () => {
     1,
   );
   expect((await tributary(['stream', 'tail', 'cli', '--from', 'latest'])).stdout).toBe('');
+});
+
+test('tail reads through splits and merges in the order of each key, and unpacks what producers packed', async () => {
+  await tributary(['stream', 'create', 'split', '--shards', '1']);
+  const put = async (key: string, data: Uint8Array | string): Promise<void> => {
+    const Data = Buffer.from(data).toString('base64');
+    const { status } = await kinesis(server.httpUrl, 'PutRecord', {
+      StreamName: 'split',
+      PartitionKey: key,
+      Data,
+    });
+    expect(status).toBe(200);
+  };
+  const change = async (operation: string, input: object): Promise<void> => {
+    expect((await kinesis(server.httpUrl, operation, { StreamName: 'split', ...input })).status).toBe(200);
+  };
+  const keys = ['a', 'b', 'c', 'd', 'e'];
+  const round = async (text: string): Promise<void> => {
+    for (const key of keys) await put(key, `${key}${text}`);
+  };
+  await round('1');
+  const NewStartingHashKey = (2n ** 127n).toString();
+  await change('SplitShard', { ShardToSplit: 'shardId-000000000000', NewStartingHashKey });
+  await round('2');
+  await change('MergeShards', {
+    ShardToMerge: 'shardId-000000000001',
+    AdjacentShardToMerge: 'shardId-000000000002',
+  });
+  await round('3');
+  const md5 = (bytes: Uint8Array): Uint8Array => createHash('md5').update(bytes).digest();
+  const packed = keys.map((partitionKey) => ({ partitionKey, data: Buffer.from(`${partitionKey}4`) }));
+  await put('a', encodeAggregate(packed, md5));
+  const { stdout } = await tributary(['stream', 'tail', 'split', '--json']);
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  for (const key of keys) {
+    const texts = lines.filter(({ partitionKey }) => partitionKey === key).map(({ text }) => text);
+    expect(texts).toEqual([1, 2, 3, 4].map((n) => `${key}${n}`));
+  }
+  expect(lines.slice(-5).map((one) => one['subSequenceNumber'])).toEqual([0, 1, 2, 3, 4]);
 });
 
 test('tail --follow goes on through a restart of the server, prints nothing twice, and ends with 130', async () => {
