@@ -127,7 +127,7 @@ async function build(
   });
   parts.defer(() => records.flush());
   const delay = parts.use(new StateDelay(config.limits.stateDelayMs, log.child('kinesis')));
-  const catalog = await StreamCatalog.open(store, clock, account, config.limits);
+  const catalog = await StreamCatalog.open({ store, clock, digest, account, limits: config.limits, delay });
   const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay });
 
   const meters = new ShardMeters(shardLimits(config.limits.profile, config.limits.shard), monotonicMs);

@@ -33,7 +33,14 @@ export async function kinesisContext(
   delay = new StateDelay(0, silent),
 ): Promise<KinesisContext> {
   const limits = { shardsMax: 1_000, onDemandStreamsMax: 50 };
-  const catalog = await StreamCatalog.open(store, clock, ACCOUNT, limits);
+  const catalog = await StreamCatalog.open({
+    store,
+    clock,
+    digest: nodeDigest,
+    account: ACCOUNT,
+    limits,
+    delay,
+  });
   return {
     account: ACCOUNT,
     catalog,

@@ -5,7 +5,7 @@ import type { Digest, LaneRow, ShardLog } from '../../stream/ports.ts';
 import type { Position } from '../../stream/position.ts';
 import { applyRound, parentsOf } from '../../stream/shard-map.ts';
 import type { ReshardRound, Shard, ShardMap } from '../../stream/shard-map.ts';
-import { shardRef } from './stream-row.ts';
+import { retentionMs, shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
 /** Where the records of a lane go: all of them to one shard at a time. */
@@ -64,6 +64,6 @@ async function makeChild(
   const lanes = parents
     .flatMap((parent) => parent.lanes)
     .filter(({ lane }) => rangeHas(child.range, laneHashKey(lane, digest)));
-  const retentionMs = row.retentionHours * 3_600_000;
-  await log.createShard(shardRef(row, child), { retentionMs, streamName: row.name, after, lanes });
+  const options = { retentionMs: retentionMs(row), streamName: row.name, after, lanes };
+  await log.createShard(shardRef(row, child), options);
 }

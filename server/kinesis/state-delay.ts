@@ -2,11 +2,15 @@
 // seconds, and programs that are tested against this server must see those states, too.
 import type { Log } from '../../stream/ports.ts';
 
+/** No sooner a step that failed is tried again. */
+const RETRY_MS = 1_000;
+
 export class StateDelay {
   readonly #delayMs: number;
   readonly #log: Log;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #steps = new Set<Promise<void>>();
+  #isClosed = false;
 
   /** `delayMs` 0: states last no longer than the work. */
   constructor(delayMs: number, log: Log) {
@@ -19,21 +23,24 @@ export class StateDelay {
     return this.#delayMs > 0;
   }
 
-  /** Runs `step` when the state has lasted. One that fails, or that a restart forgets, is done by the next start. */
-  after(step: () => Promise<void>): void {
+  /** Runs `step` when the state has lasted, again when it fails. What the end of the program cuts off the next start does. */
+  after(step: () => Promise<void>, delayMs = this.#delayMs): void {
+    if (this.#isClosed) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      const running = step().catch((error: unknown) =>
-        this.#log.error('a change of state failed; the next start does it again', { reason: String(error) }),
-      );
+      const running = step().catch((error: unknown) => {
+        this.#log.error('a change of state failed and is tried again', { reason: String(error) });
+        this.after(step, Math.max(this.#delayMs, RETRY_MS));
+      });
       this.#steps.add(running);
       void running.finally(() => this.#steps.delete(running));
-    }, this.#delayMs);
+    }, delayMs);
     this.#timers.add(timer);
   }
 
   /** Starts nothing more; resolves when what runs has ended. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     await Promise.all(this.#steps);

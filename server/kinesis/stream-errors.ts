@@ -20,6 +20,15 @@ export function streamNotActive(
   return kinesisError('ResourceInUseException', text);
 }
 
+/** `more`: shards that the request would add. */
+export function tooManyShards(
+  { accountId, region }: Account,
+  { count, more, limit }: { readonly count: number; readonly more: number; readonly limit: number },
+): ServiceError {
+  const text = `This request would exceed the shard limit for the account ${accountId} in ${region}. Current shard count for the account: ${count}. Limit: ${limit}. Number of additional shards that would have resulted from this request: ${more}. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.`;
+  return kinesisError('LimitExceededException', text);
+}
+
 export function consumerNotActive(
   { accountId }: Account,
   { name, streamName, createdAtMs }: { name: string; streamName: string; createdAtMs: number },

@@ -32,9 +32,13 @@ export interface StreamRow {
 const VERSION = 1;
 const HOUR_MS = 3_600_000;
 
+export function retentionMs({ retentionHours }: StreamRow): number {
+  return retentionHours * HOUR_MS;
+}
+
 /** Oldest moment whose records are kept, not before the stream was made. */
 export function horizonMs(row: StreamRow, nowMs: number): number {
-  return Math.max(row.createdAtMs, nowMs - row.retentionHours * HOUR_MS);
+  return Math.max(row.createdAtMs, nowMs - retentionMs(row));
 }
 
 /** Shards that still hold records or may get some: a closed one expires with its last record. */

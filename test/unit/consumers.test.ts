@@ -2,11 +2,11 @@
 // operations over the store in memory.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CONSUMERS_CREATING_MAX, CONSUMERS_MAX } from '../../server/kinesis/consumers.ts';
-import { KinesisRig, arnOf } from './kinesis-rig.ts';
+import { KinesisClient, arnOf } from './kinesis-client.ts';
 
-let rig: KinesisRig;
+let rig: KinesisClient;
 beforeEach(async () => {
-  rig = await KinesisRig.open();
+  rig = await KinesisClient.open();
   await rig.call('CreateStream', { StreamName: 's', ShardCount: 1 });
 });
 
@@ -180,7 +180,7 @@ describe('the consumers of a stream', () => {
 
 describe('with a delay of states', () => {
   beforeEach(async () => {
-    vi.useFakeTimers();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     await rig.restart({ stateDelayMs: 1_000 });
   });
   const statusOf = async (ConsumerName: string) =>

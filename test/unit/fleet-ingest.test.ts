@@ -5,15 +5,24 @@ import { nodeDigest } from '../../runtime/digest.ts';
 import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
+import { StateDelay } from '../../server/kinesis/state-delay.ts';
 import { StreamCatalog } from '../../server/kinesis/stream-catalog.ts';
 import { shardRef } from '../../server/kinesis/stream-row.ts';
 import { STREAMS_MADE_MAX, StreamIngest } from '../../server/stream-ingest.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory/memory-store.ts';
+import { silent } from '../kinesis-rig.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
 const clock = { wallMs: () => 1_800_000_000_000, monotonicUs: () => 0n };
 const account = { accountId: '000000000000', region: 'us-east-1' };
+const parts = {
+  clock,
+  account,
+  digest: nodeDigest,
+  limits: { shardsMax: 10, onDemandStreamsMax: 1 },
+  delay: new StateDelay(0, silent),
+};
 const tag = Buffer.from('tag');
 
 let store: MemoryStore;
@@ -23,8 +32,8 @@ let nowMs = 0;
 const meters = new ShardMeters(shardLimits('off', {}), () => nowMs);
 let quota = new LaneQuota(() => nowMs);
 
-async function open(limits = { shardsMax: 10, onDemandStreamsMax: 1 }): Promise<void> {
-  catalog = await StreamCatalog.open(store, clock, account, limits);
+async function open(limits = parts.limits): Promise<void> {
+  catalog = await StreamCatalog.open({ ...parts, store, limits });
   ingest = new StreamIngest(catalog, store.log, nodeDigest, quota, meters);
 }
 
@@ -168,7 +177,7 @@ describe('a creation that a full disk cut short', () => {
         },
       }),
     };
-    const cut = await StreamCatalog.open(failing, clock, account);
+    const cut = await StreamCatalog.open({ ...parts, store: failing });
     await expect(cut.create('s', { mode: 'PROVISIONED', shardCount: 2 })).rejects.toMatchObject({
       code: 'STORAGE_FULL',
     });

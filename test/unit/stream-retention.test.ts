@@ -1,15 +1,15 @@
 // Goal: a stream's retention can be changed both ways, for every way of reading, and a crash in between leaves nothing
 // undone. Method: the operations over the store in memory and a clock that the test turns.
 import { beforeEach, expect, it, vi } from 'vitest';
-import { KinesisRig } from './kinesis-rig.ts';
+import { KinesisClient } from './kinesis-client.ts';
 
 const HOUR_MS = 3_600_000;
 const StreamName = 's';
 const ShardId = 'shardId-000000000000';
 
-let rig: KinesisRig;
+let rig: KinesisClient;
 beforeEach(async () => {
-  rig = await KinesisRig.open();
+  rig = await KinesisClient.open();
   await rig.call('CreateStream', { StreamName, ShardCount: 1 });
 });
 

@@ -1,13 +1,13 @@
 // Goal: streams and consumers carry tags by the service's rules, whichever operation is used. Method: the operations over
 // the store in memory.
 import { beforeEach, describe, expect, it } from 'vitest';
-import { KinesisRig, arnOf } from './kinesis-rig.ts';
+import { KinesisClient, arnOf } from './kinesis-client.ts';
 
-let rig: KinesisRig;
+let rig: KinesisClient;
 let consumer: string;
 const stream = arnOf('s');
 beforeEach(async () => {
-  rig = await KinesisRig.open();
+  rig = await KinesisClient.open();
   await rig.call('CreateStream', { StreamName: 's', ShardCount: 1, Tags: { b: '2' } });
   const input = { StreamARN: stream, ConsumerName: 'c', Tags: { b: '2' } };
   const { Consumer } = await rig.call('RegisterStreamConsumer', input);

@@ -1,4 +1,4 @@
-// CreateStream: answers when the stream is ACTIVE (Kinesis API, CreateStream).
+// CreateStream: answers when the stream is ACTIVE, or at once when states are to last (Kinesis API, CreateStream).
 import type { KinesisContext } from '../context.ts';
 import { kinesisError } from '../errors.ts';
 import { ON_DEMAND_SHARDS } from '../stream-catalog.ts';

@@ -1,4 +1,5 @@
-// DeleteStream: answers when the stream and its records are gone (Kinesis API, DeleteStream).
+// DeleteStream: answers when the stream and its records are gone, or at once when states are to last (Kinesis API,
+// DeleteStream).
 import { streamNameOf } from '../arn.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';

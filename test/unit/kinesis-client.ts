@@ -19,7 +19,7 @@ export interface RigOptions {
 
 type Json = Readonly<Record<string, unknown>>;
 
-export class KinesisRig {
+export class KinesisClient {
   readonly store: MemoryStore;
   readonly #clock: { nowMs: number };
   #context!: KinesisContext;
@@ -30,10 +30,10 @@ export class KinesisRig {
     this.#clock = clock;
   }
 
-  static async open(options: RigOptions = {}): Promise<KinesisRig> {
+  static async open(options: RigOptions = {}): Promise<KinesisClient> {
     const clock = { nowMs: 1_800_000_000_000 };
     const store = await openMemoryStore({ clock: clockOf(clock) });
-    const rig = new KinesisRig(store, clock);
+    const rig = new KinesisClient(store, clock);
     await rig.restart(options);
     return rig;
   }

@@ -1,0 +1,83 @@
+// What the account may have of streams and shards, with those that are being made (Kinesis API, CreateStream).
+import { openShards } from '../../stream/shard-map.ts';
+import type { Account } from './arn.ts';
+import { kinesisError } from './errors.ts';
+import { tooManyShards } from './stream-errors.ts';
+import type { StreamMode, StreamRow } from './stream-row.ts';
+
+export interface CatalogLimits {
+  /** Open shards of the account. */
+  readonly shardsMax: number;
+  readonly onDemandStreamsMax: number;
+}
+
+/** Kinesis API, CreateStream: streams that are CREATING together because somebody asked for them. */
+export const STREAMS_CREATING_MAX = 5;
+
+export interface NewStream {
+  readonly mode: StreamMode;
+  readonly shardCount: number;
+}
+
+export class AccountLimits {
+  readonly #account: Account;
+  readonly #limits: CatalogLimits;
+  readonly #list: () => readonly StreamRow[];
+  /** Promised to limits already, not all of them listed yet. */
+  readonly #creating = new Map<string, NewStream>();
+
+  constructor(account: Account, limits: CatalogLimits, list: () => readonly StreamRow[]) {
+    this.#account = account;
+    this.#limits = limits;
+    this.#list = list;
+  }
+
+  /** Open shards, with those that streams under way will have. */
+  get shardCount(): number {
+    const made = this.#made().reduce((count, row) => count + openShards(row.map).length, 0);
+    return [...this.#creating.values()].reduce((count, one) => count + one.shardCount, made);
+  }
+
+  get onDemandStreamCount(): number {
+    return [...this.#made(), ...this.#creating.values()].filter(({ mode }) => mode === 'ON_DEMAND').length;
+  }
+
+  /** Makes a stream that counts from now on. Throws LimitExceededException. */
+  async whileCreating<T>(name: string, stream: NewStream, make: () => Promise<T>): Promise<T> {
+    this.checkShards(stream.shardCount);
+    if (stream.mode === 'ON_DEMAND') this.checkOnDemand();
+    this.#creating.set(name, stream);
+    try {
+      return await make();
+    } finally {
+      this.#creating.delete(name);
+    }
+  }
+
+  /** For whoever asks for a stream. One that a full disk left CREATING is made again. */
+  checkCreating(name: string): void {
+    const names = new Set(this.#creating.keys());
+    for (const row of this.#list()) if (row.status === 'CREATING') names.add(row.name);
+    names.delete(name);
+    if (names.size < STREAMS_CREATING_MAX) return;
+    const text = `Account ${this.#account.accountId} has ${names.size} streams in state CREATING, its limit; try again later.`;
+    throw kinesisError('LimitExceededException', text);
+  }
+
+  checkShards(more: number): void {
+    const { shardsMax: limit } = this.#limits;
+    const count = this.shardCount;
+    if (count + more > limit) throw tooManyShards(this.#account, { count, more, limit });
+  }
+
+  checkOnDemand(): void {
+    const count = this.onDemandStreamCount;
+    if (count < this.#limits.onDemandStreamsMax) return;
+    const text = `Account ${this.#account.accountId} has ${count} on-demand streams, its limit.`;
+    throw kinesisError('LimitExceededException', text);
+  }
+
+  #made(): StreamRow[] {
+    return this.#list().filter((row) => !this.#creating.has(row.name));
+  }
+}

@@ -1,0 +1,52 @@
+// What leads a stream out of a state: the work, and the row to store when it is done. Each step may be taken again, after
+// a crash or on a disk that was full.
+import type { Digest, ShardLog } from '../../stream/ports.ts';
+import { shardsMade, takeRound } from './resharding.ts';
+import { retentionMs, shardRef } from './stream-row.ts';
+import type { StreamRow } from './stream-row.ts';
+
+export interface StepParts {
+  readonly log: ShardLog;
+  readonly digest: Digest;
+  readonly nowMs: () => number;
+  /** What is removed with a stream. */
+  readonly beforeGone: (row: StreamRow) => Promise<void>;
+}
+
+/** Nothing is to be done. */
+export function isAtRest(row: StreamRow): boolean {
+  return row.status === 'ACTIVE' && row.reshard === undefined && row.isRetentionPending === undefined;
+}
+
+/** The row behind the next step; null: the stream is gone. */
+export async function takeStep(row: StreamRow, parts: StepParts): Promise<StreamRow | null> {
+  if (row.status === 'CREATING') return makeShards(row, parts);
+  if (row.status === 'DELETING') return dropShards(row, parts);
+  if (row.reshard !== undefined) return reshard(row, parts);
+  if (row.isRetentionPending !== undefined) return setRetention(row, parts);
+  return { ...row, status: 'ACTIVE' };
+}
+
+async function makeShards(row: StreamRow, { log }: StepParts): Promise<StreamRow> {
+  const options = { retentionMs: retentionMs(row), streamName: row.name };
+  await Promise.all(row.map.shards.map((shard) => log.createShard(shardRef(row, shard), options)));
+  return { ...row, status: 'ACTIVE' };
+}
+
+async function dropShards(row: StreamRow, { log, beforeGone }: StepParts): Promise<null> {
+  await Promise.all(shardsMade(row).map((index) => log.dropShard(shardRef(row, { index }))));
+  await beforeGone(row);
+  return null;
+}
+
+async function reshard(row: StreamRow, parts: StepParts): Promise<StreamRow> {
+  const [round = [], ...rest] = row.reshard ?? [];
+  const { reshard: _taken, ...next } = { ...row, map: await takeRound(row, round, parts) };
+  return rest.length === 0 ? { ...next, status: 'ACTIVE' } : { ...next, reshard: rest };
+}
+
+async function setRetention(row: StreamRow, { log }: StepParts): Promise<StreamRow> {
+  for (const shard of row.map.shards) await log.setRetention(shardRef(row, shard), retentionMs(row));
+  const { isRetentionPending: _isPending, ...next } = row;
+  return next;
+}
