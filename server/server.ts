@@ -35,6 +35,7 @@ import { GatewayRegistry } from './fleet/gateway-registry.ts';
 import { GuessLimit } from './fleet/guess-limit.ts';
 import { LaneQuota } from './fleet/lane-quota.ts';
 import { openServerIdentity } from './fleet/server-identity.ts';
+import { AccountSettings } from './kinesis/account-settings.ts';
 import { Consumers } from './kinesis/consumers.ts';
 import { kinesisAuthorize } from './kinesis/authorize.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
@@ -128,7 +129,8 @@ async function build(
   parts.defer(() => records.flush());
   const delay = parts.use(new StateDelay(config.limits.stateDelayMs, log.child('kinesis')));
   const catalog = await StreamCatalog.open({ store, clock, digest, account, limits: config.limits, delay });
-  const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay });
+  const settings = await AccountSettings.open(store.meta, clock);
+  const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay, settings });
 
   const meters = new ShardMeters(shardLimits(config.limits.profile, config.limits.shard), monotonicMs);
   const kinesisLog = log.child('kinesis');
@@ -184,6 +186,7 @@ async function build(
     account,
     catalog,
     consumers,
+    settings,
     records,
     log: store.log,
     tokens,
@@ -242,7 +245,16 @@ const PRUNING_INTERVAL_MS = 60_000;
  * Without them sealed records could not be opened, nobody could sign, no gateway would be known, and no stream or consumer
  * found.
  */
-const KEPT_TWICE = [KEYS_PREFIX, 'secret/', 'access-key/', USERS_PREFIX, 'gateway/', 'stream/', 'consumer/'];
+const KEPT_TWICE = [
+  KEYS_PREFIX,
+  'secret/',
+  'access-key/',
+  USERS_PREFIX,
+  'gateway/',
+  'stream/',
+  'consumer/',
+  'account/',
+];
 
 function metricsToken({ metrics: { tokenFile } }: ServerConfig): string | undefined {
   if (tokenFile === undefined) return undefined;

@@ -1,6 +1,7 @@
 // The service without its wire: the context its operations work with, over any store.
 import { nodeDigest } from '../runtime/digest.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
+import { AccountSettings } from '../server/kinesis/account-settings.ts';
 import type { KinesisContext } from '../server/kinesis/context.ts';
 import { getRecords } from '../server/kinesis/operations/get-records.ts';
 import { getShardIterator } from '../server/kinesis/operations/get-shard-iterator.ts';
@@ -41,10 +42,12 @@ export async function kinesisContext(
     limits,
     delay,
   });
+  const settings = await AccountSettings.open(store.meta, clock);
   return {
     account: ACCOUNT,
     catalog,
-    consumers: await Consumers.open({ meta: store.meta, catalog, clock, account: ACCOUNT, delay }),
+    consumers: await Consumers.open({ meta: store.meta, catalog, clock, account: ACCOUNT, delay, settings }),
+    settings,
     records: new RecordLog(store.log, openRunIdentity(), clock, nodeDigest),
     log: store.log,
     tokens: new TokenSigner(Buffer.alloc(32, 7)),

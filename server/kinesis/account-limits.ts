@@ -1,5 +1,7 @@
 // What the account may have of streams and shards, with those that are being made (Kinesis API, CreateStream).
+import { openShardsMax } from '../../stream/reshard.ts';
 import { openShards } from '../../stream/shard-map.ts';
+import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import { tooManyShards } from './stream-errors.ts';
@@ -32,6 +34,14 @@ export class AccountLimits {
     this.#list = list;
   }
 
+  get shardsMax(): number {
+    return this.#limits.shardsMax;
+  }
+
+  get onDemandStreamsMax(): number {
+    return this.#limits.onDemandStreamsMax;
+  }
+
   /** Open shards, with those that streams under way will have. */
   get shardCount(): number {
     const made = this.#made().reduce((count, row) => count + openShards(row.map).length, 0);
@@ -42,10 +52,10 @@ export class AccountLimits {
     return [...this.#made(), ...this.#creating.values()].filter(({ mode }) => mode === 'ON_DEMAND').length;
   }
 
-  /** Makes a stream that counts from now on. Throws LimitExceededException. */
-  async whileCreating<T>(name: string, stream: NewStream, make: () => Promise<T>): Promise<T> {
-    this.checkShards(stream.shardCount);
-    if (stream.mode === 'ON_DEMAND') this.checkOnDemand();
+  /** Makes a stream, or changes its mode; it counts from now on. Throws LimitExceededException. */
+  async whilePromised<T>(name: string, stream: NewStream, make: () => Promise<T>): Promise<T> {
+    this.#checkShards(stream.shardCount);
+    if (stream.mode === 'ON_DEMAND') this.#checkOnDemand();
     this.#creating.set(name, stream);
     try {
       return await make();
@@ -64,13 +74,18 @@ export class AccountLimits {
     throw kinesisError('LimitExceededException', text);
   }
 
-  checkShards(more: number): void {
+  /** For the shards that are open while a stream takes `rounds`. */
+  checkRounds({ map }: Pick<StreamRow, 'map'>, rounds: readonly ReshardRound[]): void {
+    this.#checkShards(openShardsMax(map, rounds) - openShards(map).length);
+  }
+
+  #checkShards(more: number): void {
     const { shardsMax: limit } = this.#limits;
     const count = this.shardCount;
     if (count + more > limit) throw tooManyShards(this.#account, { count, more, limit });
   }
 
-  checkOnDemand(): void {
+  #checkOnDemand(): void {
     const count = this.onDemandStreamCount;
     if (count < this.#limits.onDemandStreamsMax) return;
     const text = `Account ${this.#account.accountId} has ${count} on-demand streams, its limit.`;

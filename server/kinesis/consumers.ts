@@ -2,6 +2,7 @@
 // it is being removed (Kinesis API, RegisterStreamConsumer).
 import type { Clock, Meta } from '../../stream/ports.ts';
 import { Turns } from '../fleet/turns.ts';
+import type { AccountSettings } from './account-settings.ts';
 import { consumerArn, streamArn } from './arn.ts';
 import type { Account } from './arn.ts';
 import { decodeConsumerRow, encodeConsumerRow } from './consumer-row.ts';
@@ -15,6 +16,8 @@ import type { StreamRow } from './stream-row.ts';
 const PREFIX = 'consumer/';
 /** Kinesis API, RegisterStreamConsumer: consumers of one stream. */
 export const CONSUMERS_MAX = 20;
+/** The same of a stream on demand of an account with a commitment. */
+const CONSUMERS_COMMITTED_MAX = 50;
 /** Kinesis API, RegisterStreamConsumer: consumers of the account that are CREATING together. */
 export const CONSUMERS_CREATING_MAX = 5;
 
@@ -33,6 +36,7 @@ export interface ConsumerParts {
   readonly clock: Clock;
   readonly account: Account;
   readonly delay: StateDelay;
+  readonly settings: AccountSettings;
 }
 
 interface Held {
@@ -178,8 +182,9 @@ export class Consumers {
       const text = `Consumer ${name} under stream ${stream.name} already exists for account ${accountId}.`;
       throw kinesisError('ResourceInUseException', text);
     }
-    if (others.length >= CONSUMERS_MAX) {
-      const text = `Stream ${stream.name} under account ${accountId} has ${CONSUMERS_MAX} consumers, its limit; deregister one first.`;
+    const isCommitted = stream.mode === 'ON_DEMAND' && this.#parts.settings.isCommitted;
+    if (others.length >= (isCommitted ? CONSUMERS_COMMITTED_MAX : CONSUMERS_MAX)) {
+      const text = `Stream ${stream.name} under account ${accountId} has ${others.length} consumers, its limit; deregister one first.`;
       throw kinesisError('LimitExceededException', text);
     }
     const creating = [...this.#byArn.values()].filter(({ consumer }) => consumer.status === 'CREATING');

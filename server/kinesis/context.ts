@@ -9,6 +9,7 @@ import type { Clock, Digest } from '../../stream/ports.ts';
 import type { RecordLog } from '../../storage/record-log.ts';
 import type { ShardLog } from '../../stream/ports.ts';
 import { assert } from '../../stream/errors.ts';
+import type { AccountSettings } from './account-settings.ts';
 import type { Account } from './arn.ts';
 import type { Consumers } from './consumers.ts';
 import { kinesisError } from './errors.ts';
@@ -24,6 +25,7 @@ export interface KinesisContext {
   readonly account: Account;
   readonly catalog: StreamCatalog;
   readonly consumers: Consumers;
+  readonly settings: AccountSettings;
   readonly records: RecordLog;
   readonly log: ShardLog;
   readonly tokens: TokenSigner;

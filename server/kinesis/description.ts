@@ -9,6 +9,7 @@ import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
+import { describeWarmThroughput } from './warm-throughput.ts';
 
 export function describeSummary(row: StreamRow, { account, consumers }: KinesisContext): object {
   return {
@@ -16,6 +17,7 @@ export function describeSummary(row: StreamRow, { account, consumers }: KinesisC
     OpenShardCount: openShards(row.map).length,
     ConsumerCount: consumers.listOf(row.id).length,
     MaxRecordSizeInKiB: row.maxRecordKiB,
+    ...(row.warmMiBps === undefined ? {} : { WarmThroughput: describeWarmThroughput(row) }),
   };
 }
 
@@ -27,7 +29,7 @@ export function describeHead(row: StreamRow, account: KinesisContext['account'])
     StreamModeDetails: { StreamMode: row.mode },
     RetentionPeriodHours: row.retentionHours,
     StreamCreationTimestamp: row.createdAtMs / 1000,
-    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
+    EnhancedMonitoring: [{ ShardLevelMetrics: row.shardMetrics ?? [] }],
     EncryptionType: 'NONE',
   };
 }

@@ -8,9 +8,13 @@ import { createStream } from './operations/create-stream.ts';
 import { decreaseStreamRetentionPeriod } from './operations/decrease-stream-retention-period.ts';
 import { deleteStream } from './operations/delete-stream.ts';
 import { deregisterStreamConsumer } from './operations/deregister-stream-consumer.ts';
+import { describeAccountSettings } from './operations/describe-account-settings.ts';
+import { describeLimits } from './operations/describe-limits.ts';
 import { describeStreamConsumer } from './operations/describe-stream-consumer.ts';
 import { describeStreamSummary } from './operations/describe-stream-summary.ts';
 import { describeStream } from './operations/describe-stream.ts';
+import { disableEnhancedMonitoring } from './operations/disable-enhanced-monitoring.ts';
+import { enableEnhancedMonitoring } from './operations/enable-enhanced-monitoring.ts';
 import { getRecords } from './operations/get-records.ts';
 import { getShardIterator } from './operations/get-shard-iterator.ts';
 import { increaseStreamRetentionPeriod } from './operations/increase-stream-retention-period.ts';
@@ -27,7 +31,11 @@ import { removeTagsFromStream } from './operations/remove-tags-from-stream.ts';
 import { splitShard } from './operations/split-shard.ts';
 import { tagResource } from './operations/tag-resource.ts';
 import { untagResource } from './operations/untag-resource.ts';
+import { updateAccountSettings } from './operations/update-account-settings.ts';
+import { updateMaxRecordSize } from './operations/update-max-record-size.ts';
 import { updateShardCount } from './operations/update-shard-count.ts';
+import { updateStreamMode } from './operations/update-stream-mode.ts';
+import { updateStreamWarmThroughput } from './operations/update-stream-warm-throughput.ts';
 
 export function kinesisService(context: KinesisContext): AwsService {
   return {
@@ -42,9 +50,13 @@ export function kinesisService(context: KinesisContext): AwsService {
       ),
       DeleteStream: operation(context, 'DeleteStream', deleteStream),
       DeregisterStreamConsumer: operation(context, 'DeregisterStreamConsumer', deregisterStreamConsumer),
+      DescribeAccountSettings: operation(context, 'DescribeAccountSettings', describeAccountSettings),
+      DescribeLimits: operation(context, 'DescribeLimits', describeLimits),
       DescribeStream: operation(context, 'DescribeStream', describeStream),
       DescribeStreamConsumer: operation(context, 'DescribeStreamConsumer', describeStreamConsumer),
       DescribeStreamSummary: operation(context, 'DescribeStreamSummary', describeStreamSummary),
+      DisableEnhancedMonitoring: operation(context, 'DisableEnhancedMonitoring', disableEnhancedMonitoring),
+      EnableEnhancedMonitoring: operation(context, 'EnableEnhancedMonitoring', enableEnhancedMonitoring),
       GetRecords: operation(context, 'GetRecords', getRecords),
       GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
       IncreaseStreamRetentionPeriod: operation(
@@ -65,7 +77,15 @@ export function kinesisService(context: KinesisContext): AwsService {
       SplitShard: operation(context, 'SplitShard', splitShard),
       TagResource: operation(context, 'TagResource', tagResource),
       UntagResource: operation(context, 'UntagResource', untagResource),
+      UpdateAccountSettings: operation(context, 'UpdateAccountSettings', updateAccountSettings),
+      UpdateMaxRecordSize: operation(context, 'UpdateMaxRecordSize', updateMaxRecordSize),
       UpdateShardCount: operation(context, 'UpdateShardCount', updateShardCount),
+      UpdateStreamMode: operation(context, 'UpdateStreamMode', updateStreamMode),
+      UpdateStreamWarmThroughput: operation(
+        context,
+        'UpdateStreamWarmThroughput',
+        updateStreamWarmThroughput,
+      ),
     },
   };
 }

@@ -6,9 +6,9 @@ import type { ReshardStep, Shard } from '../../stream/shard-map.ts';
 import { ServiceError } from '../wire/service-error.ts';
 import { SHARD_CAPACITY } from './shard-limits.ts';
 import type { Heat, ShardMeter, ShardMeters } from './shard-meter.ts';
-import { ON_DEMAND_SHARDS } from './stream-catalog.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
 import type { StreamRow } from './stream-row.ts';
+import { shardsMin } from './warm-throughput.ts';
 
 /** A provisioned stream with this tag set to `on` is scaled as one on demand is. */
 export const SCALING_TAG = 'tributary:auto-scaling';
@@ -97,7 +97,7 @@ export class ShardScaler {
   /** Pairs of neighbours that were cold for long, while more shards are open than the stream starts with. */
   #merges(row: StreamRow, coldSince: ReadonlyMap<string, number>): ReshardStep[] {
     const open = openShards(row.map);
-    const floor = row.mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1;
+    const floor = shardsMin(row);
     const isOld = ({ index }: Shard): boolean => {
       const sinceMs = coldSince.get(placeOf(row, index));
       return sinceMs !== undefined && this.#options.now() - sinceMs >= COLD_FOR_MS;

@@ -1,8 +1,7 @@
 // The streams of this server: their rows in Meta, their shards in the log, and what was under way at a crash.
 import { randomUUID } from 'node:crypto';
 import type { Clock, Digest, Store } from '../../stream/ports.ts';
-import { openShardsMax } from '../../stream/reshard.ts';
-import { createShardMap, openShards } from '../../stream/shard-map.ts';
+import { createShardMap } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
 import { AccountLimits } from './account-limits.ts';
 import type { CatalogLimits, NewStream } from './account-limits.ts';
@@ -18,6 +17,7 @@ import { StreamTurns } from './stream-turns.ts';
 
 export interface CreateOptions extends NewStream {
   readonly maxRecordKiB?: number;
+  readonly warmMiBps?: number;
   readonly tags?: Readonly<Record<string, string>>;
   /** The gateway whose records make it. */
   readonly madeFor?: string;
@@ -38,9 +38,6 @@ export interface CatalogParts {
   readonly limits: CatalogLimits;
   readonly delay: StateDelay;
 }
-
-/** ON_DEMAND starts with this many. */
-export const ON_DEMAND_SHARDS = 4;
 
 export class StreamCatalog {
   readonly #parts: CatalogParts;
@@ -124,7 +121,7 @@ export class StreamCatalog {
 
   /**
    * Stores the row that `change` makes of the ACTIVE stream's, and does what follows from it; throws ResourceInUseException in
-   * any other state. `UPDATING`: it is so for as long as states are to last.
+   * any other state. `UPDATING`: it is so while shards are split or merged, and for as long as states are to last.
    */
   update(
     name: string,
@@ -134,7 +131,7 @@ export class StreamCatalog {
     return this.whileActive(name, async (row) => {
       const next = change(row);
       if (next === row) return row;
-      const lasts = during === 'UPDATING' && this.#parts.delay.isHeld;
+      const lasts = during === 'UPDATING' && (this.#parts.delay.isHeld || next.reshard !== undefined);
       await this.#table.put(lasts ? { ...next, status: during } : next);
       await (lasts ? this.#goOn(name) : this.#settle(name));
       return this.get(name);
@@ -151,15 +148,13 @@ export class StreamCatalog {
     plan: (row: StreamRow) => readonly ReshardRound[],
     { isQuiet = false, note = (row) => row }: ReshardOptions = {},
   ): Promise<StreamRow> {
-    return this.whileActive(name, async (row) => {
+    const change = (row: StreamRow): StreamRow => {
       const reshard = plan(row);
       if (reshard.length === 0) return row;
-      this.limits.checkShards(openShardsMax(row.map, reshard) - openShards(row.map).length);
-      const status = isQuiet ? row.status : 'UPDATING';
-      await this.#table.put({ ...note(row), status, reshard });
-      await (isQuiet ? this.#settle(name) : this.#goOn(name));
-      return this.get(name);
-    });
+      this.limits.checkRounds(row, reshard);
+      return { ...note(row), reshard };
+    };
+    return this.update(name, change, isQuiet ? 'ACTIVE' : 'UPDATING');
   }
 
   /**
@@ -222,11 +217,12 @@ export class StreamCatalog {
       createdAtMs: nowMs,
       retentionHours: RETENTION_HOURS_MIN,
       maxRecordKiB: options.maxRecordKiB ?? 1_024,
+      ...(options.warmMiBps === undefined ? {} : { warmMiBps: options.warmMiBps }),
       tags: options.tags ?? {},
       map: createShardMap(options.shardCount, nowMs),
       ...(options.madeFor === undefined ? {} : { madeFor: options.madeFor }),
     };
-    return this.limits.whileCreating(name, options, async () => {
+    return this.limits.whilePromised(name, options, async () => {
       await this.#table.put(row);
       await goOn(name);
       return this.get(name);

@@ -4,6 +4,7 @@ import type { ShardRef } from '../../stream/ports.ts';
 import { shardIdOf } from '../../stream/shard-map.ts';
 import type { ReshardRound, ReshardStep, Shard, ShardMap } from '../../stream/shard-map.ts';
 import type { DailyChange } from './daily-limit.ts';
+import type { ShardMetric } from './shard-metrics.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
@@ -19,6 +20,10 @@ export interface StreamRow {
   /** The shards may still have the former one. */
   readonly isRetentionPending?: true;
   readonly maxRecordKiB: number;
+  /** What a stream on demand is to take at once; absent: nothing was asked for. */
+  readonly warmMiBps?: number;
+  /** Absent: none. */
+  readonly shardMetrics?: readonly ShardMetric[];
   readonly tags: Readonly<Record<string, string>>;
   readonly map: ShardMap;
   /** Splits and merges that are still to be taken: a crash must not leave closed shards without children. */

@@ -80,3 +80,40 @@ test('tags are set, listed and removed', async (context) => {
     refused: 'InvalidArgumentException',
   });
 });
+
+const SETTINGS = `
+arn = made('set', MaxRecordSizeInKiB=10240)
+data = bytes(range(256)) * 40959
+put = client.put_record(StreamName='set', Data=data, PartitionKey='k')
+iterator = client.get_shard_iterator(StreamName='set', ShardId=put['ShardId'], ShardIteratorType='TRIM_HORIZON')['ShardIterator']
+same = client.get_records(ShardIterator=iterator)['Records'][0]['Data'] == data
+client.update_max_record_size(StreamARN=arn, MaxRecordSizeInKiB=1024)
+large = refusal(client.put_record, StreamName='set', Data=data, PartitionKey='k')
+client.increase_stream_retention_period(StreamName='set', RetentionPeriodHours=48)
+client.decrease_stream_retention_period(StreamName='set', RetentionPeriodHours=36)
+metrics = client.enable_enhanced_monitoring(StreamName='set', ShardLevelMetrics=['ALL'])
+client.update_stream_mode(StreamARN=arn, StreamModeDetails={'StreamMode': 'ON_DEMAND'})
+account = client.update_account_settings(MinimumThroughputBillingCommitment={'Status': 'ENABLED'})
+warm = client.update_stream_warm_throughput(StreamARN=arn, WarmThroughputMiBps=5)['WarmThroughput']
+client.get_waiter('stream_exists').wait(StreamName='set')
+seen = client.describe_stream_summary(StreamARN=arn)['StreamDescriptionSummary']
+print(json.dumps(dict(same=same, large=large, metrics=[len(metrics['CurrentShardLevelMetrics']), len(metrics['DesiredShardLevelMetrics'])],
+    account=account['MinimumThroughputBillingCommitment']['Status'], warm=warm,
+    days=(account['MinimumThroughputBillingCommitment']['EarliestAllowedEndAt'] - account['MinimumThroughputBillingCommitment']['StartedAt']).days,
+    seen=[seen['RetentionPeriodHours'], seen['StreamModeDetails']['StreamMode'], seen['OpenShardCount'], seen['MaxRecordSizeInKiB'],
+        len(seen['EnhancedMonitoring'][0]['ShardLevelMetrics'])],
+    limits=client.describe_limits()['OnDemandStreamCount'])))
+`;
+
+test('sizes, modes, throughput and metrics are set', async (context) => {
+  expect(await runBoto3(context, CLIENT + SETTINGS, server.httpUrl)).toEqual({
+    same: true,
+    large: 'ValidationException',
+    metrics: [0, 7],
+    account: 'ENABLED',
+    warm: { TargetMiBps: 5, CurrentMiBps: 5 },
+    days: 1,
+    seen: [36, 'ON_DEMAND', 5, 1024, 7],
+    limits: 1,
+  });
+});
