@@ -8,6 +8,7 @@ export interface ConsumerRow {
   /** The second it lies in is part of the ARN. */
   readonly createdAtMs: number;
   readonly tags: Readonly<Record<string, string>>;
+  readonly policy?: string | undefined;
 }
 
 const VERSION = 1;

@@ -6,6 +6,7 @@ import { KINESIS_MODEL } from './model.ts';
 import { addTagsToStream } from './operations/add-tags-to-stream.ts';
 import { createStream } from './operations/create-stream.ts';
 import { decreaseStreamRetentionPeriod } from './operations/decrease-stream-retention-period.ts';
+import { deleteResourcePolicy } from './operations/delete-resource-policy.ts';
 import { deleteStream } from './operations/delete-stream.ts';
 import { deregisterStreamConsumer } from './operations/deregister-stream-consumer.ts';
 import { describeAccountSettings } from './operations/describe-account-settings.ts';
@@ -16,6 +17,7 @@ import { describeStream } from './operations/describe-stream.ts';
 import { disableEnhancedMonitoring } from './operations/disable-enhanced-monitoring.ts';
 import { enableEnhancedMonitoring } from './operations/enable-enhanced-monitoring.ts';
 import { getRecords } from './operations/get-records.ts';
+import { getResourcePolicy } from './operations/get-resource-policy.ts';
 import { getShardIterator } from './operations/get-shard-iterator.ts';
 import { increaseStreamRetentionPeriod } from './operations/increase-stream-retention-period.ts';
 import { listShards } from './operations/list-shards.ts';
@@ -26,6 +28,7 @@ import { listTagsForStream } from './operations/list-tags-for-stream.ts';
 import { mergeShards } from './operations/merge-shards.ts';
 import { putRecord } from './operations/put-record.ts';
 import { putRecords } from './operations/put-records.ts';
+import { putResourcePolicy } from './operations/put-resource-policy.ts';
 import { registerStreamConsumer } from './operations/register-stream-consumer.ts';
 import { removeTagsFromStream } from './operations/remove-tags-from-stream.ts';
 import { splitShard } from './operations/split-shard.ts';
@@ -48,6 +51,7 @@ export function kinesisService(context: KinesisContext): AwsService {
         'DecreaseStreamRetentionPeriod',
         decreaseStreamRetentionPeriod,
       ),
+      DeleteResourcePolicy: operation(context, 'DeleteResourcePolicy', deleteResourcePolicy),
       DeleteStream: operation(context, 'DeleteStream', deleteStream),
       DeregisterStreamConsumer: operation(context, 'DeregisterStreamConsumer', deregisterStreamConsumer),
       DescribeAccountSettings: operation(context, 'DescribeAccountSettings', describeAccountSettings),
@@ -58,6 +62,7 @@ export function kinesisService(context: KinesisContext): AwsService {
       DisableEnhancedMonitoring: operation(context, 'DisableEnhancedMonitoring', disableEnhancedMonitoring),
       EnableEnhancedMonitoring: operation(context, 'EnableEnhancedMonitoring', enableEnhancedMonitoring),
       GetRecords: operation(context, 'GetRecords', getRecords),
+      GetResourcePolicy: operation(context, 'GetResourcePolicy', getResourcePolicy),
       GetShardIterator: operation(context, 'GetShardIterator', getShardIterator),
       IncreaseStreamRetentionPeriod: operation(
         context,
@@ -72,6 +77,7 @@ export function kinesisService(context: KinesisContext): AwsService {
       MergeShards: operation(context, 'MergeShards', mergeShards),
       PutRecord: operation(context, 'PutRecord', putRecord),
       PutRecords: operation(context, 'PutRecords', putRecords),
+      PutResourcePolicy: operation(context, 'PutResourcePolicy', putResourcePolicy),
       RegisterStreamConsumer: operation(context, 'RegisterStreamConsumer', registerStreamConsumer),
       RemoveTagsFromStream: operation(context, 'RemoveTagsFromStream', removeTagsFromStream),
       SplitShard: operation(context, 'SplitShard', splitShard),

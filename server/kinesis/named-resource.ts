@@ -1,4 +1,4 @@
-// What streams and consumers have in common: tags, which the operations for resources read and change by ARN.
+// What streams and consumers have in common: tags and a policy, which the operations for resources read and change by ARN.
 import { streamNameOf } from './arn.ts';
 import type { KinesisContext, StreamInput } from './context.ts';
 import { namedConsumer } from './named-consumer.ts';
@@ -6,6 +6,13 @@ import type { Tags } from './tags.ts';
 
 export interface ResourceFacts {
   readonly tags: Tags;
+  /** The document of the policy that belongs to it; undefined: it has none. */
+  readonly policy?: string | undefined;
+}
+
+export interface ResourceInput {
+  /** Of a stream or a consumer. */
+  readonly ResourceARN: string;
 }
 
 export interface Resource {

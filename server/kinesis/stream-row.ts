@@ -25,6 +25,7 @@ export interface StreamRow {
   /** Absent: none. */
   readonly shardMetrics?: readonly ShardMetric[];
   readonly tags: Readonly<Record<string, string>>;
+  readonly policy?: string | undefined;
   readonly map: ShardMap;
   /** Splits and merges that are still to be taken: a crash must not leave closed shards without children. */
   readonly reshard?: readonly ReshardRound[];

@@ -117,3 +117,22 @@ test('sizes, modes, throughput and metrics are set', async (context) => {
     limits: 1,
   });
 });
+
+const POLICIES = `
+arn = made('guarded')
+none = client.get_resource_policy(ResourceARN=arn)['Policy']
+text = json.dumps(dict(Version='2012-10-17', Statement=[dict(Effect='Deny', Principal='*', Action='kinesis:PutRecord', Resource=arn)]))
+client.put_resource_policy(ResourceARN=arn, Policy=text)
+same = client.get_resource_policy(ResourceARN=arn)['Policy'] == text
+bad = refusal(client.put_resource_policy, ResourceARN=arn, Policy='{}')
+client.delete_resource_policy(ResourceARN=arn)
+print(json.dumps(dict(none=none, same=same, refusals=[bad, refusal(client.delete_resource_policy, ResourceARN=arn)])))
+`;
+
+test('policies of streams are put, read and removed', async (context) => {
+  expect(await runBoto3(context, CLIENT + POLICIES, server.httpUrl)).toEqual({
+    none: '{}',
+    same: true,
+    refusals: ['InvalidArgumentException', 'ResourceNotFoundException'],
+  });
+});
