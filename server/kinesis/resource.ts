@@ -1,13 +1,14 @@
 // The resource a request is about, as policies name it (Service Authorization Reference, Amazon Kinesis Data Streams).
 import type { ValidatedInput } from '../wire/shape.ts';
 import { consumerArn, streamArn, streamNameOf } from './arn.ts';
+import type { Account } from './arn.ts';
 import type { KinesisContext } from './context.ts';
 
 /** The ARN of a stream or a consumer; `*` where the request names none. Throws what a reader of the input would throw. */
 export function resourceOf(operation: string, input: ValidatedInput, context: ResourceContext): string {
   const { account } = context;
   const named = textOf(input, 'ConsumerARN') ?? textOf(input, 'ResourceARN');
-  if (named !== undefined) return named;
+  if (named !== undefined) return named.includes('/consumer/') ? named : canonical(named, account);
   const arn = textOf(input, 'StreamARN');
   const consumerName = textOf(input, 'ConsumerName');
   // Before it is registered there is no consumer: the stream is what is asked for.
@@ -16,6 +17,11 @@ export function resourceOf(operation: string, input: ValidatedInput, context: Re
   if (arn !== undefined || 'StreamName' in input) return streamArn(account, streamNameOf(account, input));
   const iterator = textOf(input, 'ShardIterator');
   return iterator === undefined ? ANY : arnOfIterator(iterator, context);
+}
+
+/** One spelling for each stream, or a policy for one of them would not see the others. */
+function canonical(arn: string, account: Account): string {
+  return streamArn(account, streamNameOf(account, { StreamARN: arn }));
 }
 
 const ANY = '*';
