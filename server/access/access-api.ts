@@ -78,7 +78,10 @@ export function accessRoutes(parts: AccessApiParts): ApiRoute[] {
     }),
     ...keyRoutes(route, user, users),
     ...policyRoutes(route, user, users),
-    route('POST', '/api/v1/access/check', 'SimulatePolicy', (call) => check(call, parts)),
+    {
+      ...route('POST', '/api/v1/access/check', 'SimulatePolicy', (call) => check(call, parts)),
+      isQuestion: true,
+    },
     route('GET', '/api/v1/access/audit', 'ReadAuditLog', (call) => audit(call, parts.auditPath)),
     { ...route('POST', '/api/v1/sessions', 'CreateSession', (call) => session(call, parts)), isFree: true },
   ];

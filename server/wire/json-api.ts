@@ -34,6 +34,8 @@ export interface ApiRoute {
   readonly resource?: (parameters: readonly string[]) => string;
   /** Whoever has a signature may do it: it gives nobody more rights than it has. */
   readonly isFree?: boolean;
+  /** Nobody needs to know later that it was asked, though its method is no GET. */
+  readonly isQuestion?: boolean;
   readonly handle: (call: ApiCall) => Promise<Reply> | Reply;
 }
 
@@ -98,7 +100,7 @@ async function serve(
   if (denial !== null) return problemReply(403, 'ACCESS_DENIED', denial);
   const call: ApiCall = { caller, body, parameters, query: new URLSearchParams(query) };
   const run = async (): Promise<Reply> => route.handle(call);
-  if (method === 'GET') return run();
+  if (method === 'GET' || route.isQuestion === true) return run();
   return options.audit.around(auditedCall(caller, route.action, resource), run);
 }
 
