@@ -37,6 +37,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** Until nothing is owed any more, milliseconds. */
+  waitMs(nowMs: number): number {
+    const owed = -this.#settle(nowMs);
+    return owed <= 0 ? 0 : (owed * 1_000) / this.#rate.perSecond;
+  }
+
   #settle(nowMs: number): number {
     const { perSecond, burst } = this.#rate;
     if (perSecond === Infinity) this.#level = Infinity;

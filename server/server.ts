@@ -48,6 +48,7 @@ import { ShardMeters } from './kinesis/shard-meter.ts';
 import { ShardPruner } from './kinesis/shard-pruner.ts';
 import { ShardScaler } from './kinesis/shard-scaler.ts';
 import { StreamCatalog } from './kinesis/stream-catalog.ts';
+import { Subscriptions } from './kinesis/subscriptions.ts';
 import { openTraffic } from './kinesis/traffic.ts';
 import { routeRequests } from './router.ts';
 import { observeServer } from './server-metrics.ts';
@@ -182,11 +183,17 @@ async function build(
 
   // The service APIs.
   const traffic = openTraffic(metrics);
+  const subscriptions = new Subscriptions({
+    account,
+    nowMs: monotonicMs,
+    bytesPerSecond: meters.limits.pushBytesPerSecond,
+  });
   const kinesis = kinesisService({
     account,
     catalog,
     consumers,
     settings,
+    subscriptions,
     records,
     log: store.log,
     tokens,
@@ -220,8 +227,11 @@ async function build(
   };
   const plain = await openListener({ ...config.http, ...handlers });
   let secure: Listener | null = null;
-  // Together: the listeners wait for their sockets, and the gateways' are among them.
-  parts.defer(async () => void (await Promise.all([plain.close(), secure?.close(), sync.close()])));
+  // Together: the listeners wait for their sockets, and the gateways' and subscribers' are among them.
+  parts.defer(async () => {
+    subscriptions.close();
+    await Promise.all([plain.close(), secure?.close(), sync.close()]);
+  });
   if (config.tls !== undefined) {
     const { port } = config.tls;
     const tls = certificateOf(config.tls, folder.path, config.http.host);

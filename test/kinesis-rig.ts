@@ -11,6 +11,7 @@ import { shardLimits } from '../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../server/kinesis/shard-meter.ts';
 import { TokenSigner } from '../server/kinesis/page-token.ts';
 import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
+import { Subscriptions } from '../server/kinesis/subscriptions.ts';
 import { openTraffic } from '../server/kinesis/traffic.ts';
 import { JSON_CODEC } from '../server/wire/json-codec.ts';
 import { RecordLog } from '../storage/record-log.ts';
@@ -48,6 +49,11 @@ export async function kinesisContext(
     catalog,
     consumers: await Consumers.open({ meta: store.meta, catalog, clock, account: ACCOUNT, delay, settings }),
     settings,
+    subscriptions: new Subscriptions({
+      account: ACCOUNT,
+      nowMs: () => Number(clock.monotonicUs() / 1000n),
+      bytesPerSecond: Infinity,
+    }),
     records: new RecordLog(store.log, openRunIdentity(), clock, nodeDigest),
     log: store.log,
     tokens: new TokenSigner(Buffer.alloc(32, 7)),

@@ -2,7 +2,7 @@
 import type { AuditLog } from '../access/audit-log.ts';
 import type { Caller } from '../access/caller.ts';
 import type { RequestedTags } from '../access/request-context.ts';
-import type { OperationEntry } from '../wire/operation.ts';
+import type { OperationEntry, StreamReply } from '../wire/operation.ts';
 import { auditedCall } from '../wire/json-api.ts';
 import type { ValidatedInput } from '../wire/shape.ts';
 import type { Clock, Digest } from '../../stream/ports.ts';
@@ -19,6 +19,7 @@ import { requestedTags } from './requested-tags.ts';
 import { resourceOf } from './resource.ts';
 import type { ShardMeters } from './shard-meter.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
+import type { Subscriptions } from './subscriptions.ts';
 import type { Traffic } from './traffic.ts';
 
 export interface KinesisContext {
@@ -26,6 +27,7 @@ export interface KinesisContext {
   readonly catalog: StreamCatalog;
   readonly consumers: Consumers;
   readonly settings: AccountSettings;
+  readonly subscriptions: Subscriptions;
   readonly records: RecordLog;
   readonly log: ShardLog;
   readonly tokens: TokenSigner;
@@ -55,21 +57,46 @@ export function operation<Input>(
   name: string,
   handle: (input: Input, context: KinesisContext, caller: Caller) => Promise<object | undefined>,
 ): OperationEntry {
-  const input = KINESIS_MODEL.operations[name]?.input;
-  assert(input !== undefined, `the model has operation ${name}`);
   return {
-    input,
-    handle: async (checked: ValidatedInput, caller) => {
-      const action = `kinesis:${name}`;
+    input: inputShape(name),
+    handle: async (checked, caller) => {
+      const input = admitted<Input>(context, name, checked, caller);
+      const run = (): Promise<object | undefined> => handle(input, context, caller);
+      if (NOT_AUDITED.test(name)) return run();
       const resource = resourceOf(name, checked, context);
-      context.authorize(caller, action, resource, requestedTags(checked));
-      // The validator has just checked these members and types against the service model.
-      const run = (): Promise<object | undefined> => handle(checked as Input, context, caller);
-      return NOT_AUDITED.test(name)
-        ? run()
-        : context.audit.around(auditedCall(caller, action, resource), run);
+      return context.audit.around(auditedCall(caller, `kinesis:${name}`, resource), run);
     },
   };
+}
+
+/** The same for one whose reply is a stream; the caller is admitted before its first byte. */
+export function streamingOperation<Input>(
+  context: KinesisContext,
+  name: string,
+  stream: (input: Input, context: KinesisContext, reply: StreamReply) => Promise<void>,
+): OperationEntry {
+  return {
+    input: inputShape(name),
+    stream: async (checked, caller, reply) =>
+      stream(admitted<Input>(context, name, checked, caller), context, reply),
+  };
+}
+
+function inputShape(name: string): string {
+  const input = KINESIS_MODEL.operations[name]?.input;
+  assert(input !== undefined, `the model has operation ${name}`);
+  return input;
+}
+
+/** The input, once its caller may do this to what it names. The validator has just checked its members and types. */
+function admitted<Input>(
+  context: KinesisContext,
+  name: string,
+  checked: ValidatedInput,
+  caller: Caller,
+): Input {
+  context.authorize(caller, `kinesis:${name}`, resourceOf(name, checked, context), requestedTags(checked));
+  return checked as Input;
 }
 
 /** Kinesis API: a dry run does everything but the thing itself, and then answers this. */

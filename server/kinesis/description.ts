@@ -1,7 +1,7 @@
 // Streams and shards as the wire describes them.
 import { START_POSITION, afterBlock } from '../../stream/position.ts';
 import { formatSequenceNumber } from '../../stream/sequence-number.ts';
-import { openShards, shardIdOf, shardIndexOf } from '../../stream/shard-map.ts';
+import { childrenOf, openShards, shardIdOf, shardIndexOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { streamArn } from './arn.ts';
 import type { Consumer } from './consumers.ts';
@@ -71,7 +71,16 @@ export function indexBehind(
   throw kinesisError('ResourceNotFoundException', text);
 }
 
-export function hashKeyRange({ range }: Shard): object {
+/** What a reader gets at the end of a closed shard (Kinesis API, ChildShard). */
+export function describeChildren(row: StreamRow, shardIndex: number): object[] {
+  return childrenOf(row.map, shardIndex).map((child) => ({
+    ShardId: shardIdOf(child.index),
+    ParentShards: child.parents.map(shardIdOf),
+    HashKeyRange: hashKeyRange(child),
+  }));
+}
+
+function hashKeyRange({ range }: Shard): object {
   return { StartingHashKey: range.start.toString(), EndingHashKey: range.end.toString() };
 }
 

@@ -1,6 +1,6 @@
 // The table of contents of the service: every operation that is offered, and the input shape it is checked against.
 import type { AwsService } from '../wire/operation.ts';
-import { operation } from './context.ts';
+import { operation, streamingOperation } from './context.ts';
 import type { KinesisContext } from './context.ts';
 import { KINESIS_MODEL } from './model.ts';
 import { addTagsToStream } from './operations/add-tags-to-stream.ts';
@@ -32,6 +32,7 @@ import { putResourcePolicy } from './operations/put-resource-policy.ts';
 import { registerStreamConsumer } from './operations/register-stream-consumer.ts';
 import { removeTagsFromStream } from './operations/remove-tags-from-stream.ts';
 import { splitShard } from './operations/split-shard.ts';
+import { subscribeToShard } from './operations/subscribe-to-shard.ts';
 import { tagResource } from './operations/tag-resource.ts';
 import { untagResource } from './operations/untag-resource.ts';
 import { updateAccountSettings } from './operations/update-account-settings.ts';
@@ -81,6 +82,7 @@ export function kinesisService(context: KinesisContext): AwsService {
       RegisterStreamConsumer: operation(context, 'RegisterStreamConsumer', registerStreamConsumer),
       RemoveTagsFromStream: operation(context, 'RemoveTagsFromStream', removeTagsFromStream),
       SplitShard: operation(context, 'SplitShard', splitShard),
+      SubscribeToShard: streamingOperation(context, 'SubscribeToShard', subscribeToShard),
       TagResource: operation(context, 'TagResource', tagResource),
       UntagResource: operation(context, 'UntagResource', untagResource),
       UpdateAccountSettings: operation(context, 'UpdateAccountSettings', updateAccountSettings),

@@ -74,6 +74,11 @@ export class StreamCatalog {
     return catalog;
   }
 
+  /** Resolves when a row is stored or removed: take it before looking at the row. */
+  nextChange(): Promise<void> {
+    return this.#table.nextChange();
+  }
+
   /** Sorted by name. */
   list(): StreamRow[] {
     return this.#table.list();

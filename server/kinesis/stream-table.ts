@@ -1,4 +1,5 @@
 // The rows of all streams: in memory as they are in Meta, found by name and by id.
+import { ChangeSignal } from '../../storage/change-signal.ts';
 import type { Meta } from '../../stream/ports.ts';
 import { decodeStreamRow, encodeStreamRow } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
@@ -10,6 +11,7 @@ export class StreamTable {
   readonly #streams = new Map<string, { readonly row: StreamRow; readonly revision: bigint }>();
   /** Name of each stream's id. */
   readonly #names = new Map<string, string>();
+  readonly #changes = new ChangeSignal();
 
   private constructor(meta: Meta) {
     this.#meta = meta;
@@ -19,6 +21,11 @@ export class StreamTable {
     const table = new StreamTable(meta);
     for await (const { value, revision } of meta.list(PREFIX)) table.#hold(decodeStreamRow(value), revision);
     return table;
+  }
+
+  /** Resolves when a row is stored or removed. */
+  nextChange(): Promise<void> {
+    return this.#changes.next();
   }
 
   /** Sorted by name. */
@@ -45,10 +52,12 @@ export class StreamTable {
     await this.#meta.del(PREFIX + row.name, this.#streams.get(row.name)?.revision ?? 'any');
     this.#streams.delete(row.name);
     this.#names.delete(row.id);
+    this.#changes.raise();
   }
 
   #hold(row: StreamRow, revision: bigint): void {
     this.#streams.set(row.name, { row, revision });
     this.#names.set(row.id, row.name);
+    this.#changes.raise();
   }
 }

@@ -104,8 +104,10 @@ function fail(exchange: Exchange, error: unknown): void {
   const { response, options } = exchange;
   const known = serviceErrorOf(options, error);
   if (known === undefined) logUnknown(exchange, error);
-  if (response.headersSent) response.destroy();
-  else send(exchange, errorReply(exchange.request, known ?? internalFailure()));
+  // A stream that said itself what went wrong has ended.
+  if (response.headersSent) {
+    if (!response.writableEnded) response.destroy();
+  } else send(exchange, errorReply(exchange.request, known ?? internalFailure()));
 }
 
 function serviceErrorOf(options: AwsRpcOptions, error: unknown): ServiceError | undefined {

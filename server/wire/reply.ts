@@ -56,7 +56,7 @@ export function header(request: WireRequest, name: string): string | undefined {
 }
 
 /** The client cancelled: headers of a closed HTTP/2 stream throw. */
-function isGone(response: WireResponse): boolean {
+export function isGone(response: WireResponse): boolean {
   if (!('createPushResponse' in response)) return response.destroyed;
   // Node clears `stream` when the stream has ended, whatever the types say.
   const stream = response.stream as typeof response.stream | undefined;
@@ -64,7 +64,11 @@ function isGone(response: WireResponse): boolean {
 }
 
 /** One by one: the two classes' `writeHead` have no common signature. */
-function writeHead(response: WireResponse, status: number, headers: Readonly<Record<string, string>>): void {
+export function writeHead(
+  response: WireResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): void {
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }

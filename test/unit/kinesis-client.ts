@@ -1,5 +1,6 @@
 // The operations of the Kinesis service over a store in memory and a clock that a test turns: inputs as JSON, outputs
 // and errors as a client gets them.
+import type { Caller } from '../../server/access/caller.ts';
 import { rootOf } from '../../server/access/principal.ts';
 import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
@@ -12,6 +13,14 @@ import type { MemoryStore } from '../../storage/memory/memory-store.ts';
 import { kinesisContext, silent } from '../kinesis-rig.ts';
 
 export const arnOf = (stream: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`;
+
+export const CALLER: Caller = {
+  accessKeyId: 'test',
+  principal: rootOf('000000000000'),
+  sourceAddress: '127.0.0.1',
+  isSecure: false,
+  requestId: 'test',
+};
 
 export interface RigOptions {
   readonly stateDelayMs?: number;
@@ -60,13 +69,7 @@ export class KinesisClient {
     const { model, operations } = kinesisService(this.#context);
     const entry = operations[name];
     if (entry === undefined || !('handle' in entry)) throw new Error(`${name} is not offered`);
-    const output = await entry.handle(validateShape(model.shapes, entry.input, input, JSON_SCALARS), {
-      accessKeyId: 'test',
-      principal: rootOf('000000000000'),
-      sourceAddress: '127.0.0.1',
-      isSecure: false,
-      requestId: 'test',
-    });
+    const output = await entry.handle(validateShape(model.shapes, entry.input, input, JSON_SCALARS), CALLER);
     return JSON.parse(String(JSON_CODEC.write(output ?? {}))) as Json;
   }
 

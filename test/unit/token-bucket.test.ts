@@ -27,6 +27,18 @@ describe('a token bucket', () => {
     expect(bucket.take(3_000, 3_002)).toBe(true);
   });
 
+  it('tells how long what was spent beyond it takes to earn', () => {
+    const bucket = new TokenBucket(perSecond(1_000), 0);
+    bucket.spend(600, 0);
+    expect(bucket.waitMs(0)).toBe(0);
+    bucket.spend(600, 0);
+    expect(bucket.waitMs(0)).toBe(200);
+    bucket.spend(5_000, 200);
+    expect(bucket.waitMs(200)).toBe(5_000);
+    bucket.spend(1_000, 100_000);
+    expect(bucket.waitMs(100_000)).toBe(0);
+  });
+
   it('without a bound gives everything', () => {
     const bucket = new TokenBucket(perSecond(Infinity), 0);
     expect(bucket.take(1e12, 0)).toBe(true);

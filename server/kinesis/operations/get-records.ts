@@ -1,11 +1,10 @@
 // GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords).
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
 import { recordBytes } from '../../../stream/record.ts';
-import { childrenOf, shardIdOf } from '../../../stream/shard-map.ts';
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
-import { hashKeyRange } from '../description.ts';
+import { describeChildren } from '../description.ts';
 import { kinesisError, rateExceeded } from '../errors.ts';
 import { RecordList } from '../record-list.ts';
 import { shardRef, unexpiredShards } from '../stream-row.ts';
@@ -47,7 +46,7 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),
     // Until the children are there a closed shard has not ended for its readers.
     ...(page.closedEnd && shard.closedAtMs !== null
-      ? { ChildShards: childShards(row, shard.index) }
+      ? { ChildShards: describeChildren(row, shard.index) }
       : { NextShardIterator: context.tokens.sealIterator({ ...iterator, position: page.next }, nowMs) }),
   };
 }
@@ -56,12 +55,4 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
 function checkArn({ StreamARN }: GetRecordsInput, row: StreamRow, { account }: KinesisContext): void {
   if (StreamARN === undefined || streamNameOf(account, { StreamARN }) === row.name) return;
   throw kinesisError('InvalidArgumentException', 'StreamARN and ShardIterator do not name the same stream.');
-}
-
-function childShards(row: StreamRow, shardIndex: number): object[] {
-  return childrenOf(row.map, shardIndex).map((child) => ({
-    ShardId: shardIdOf(child.index),
-    ParentShards: child.parents.map(shardIdOf),
-    HashKeyRange: hashKeyRange(child),
-  }));
 }

@@ -1,0 +1,78 @@
+// SubscribeToShard: records of one shard, pushed to a registered consumer (Kinesis API, SubscribeToShard).
+import { AssertionFailure } from '../../../stream/errors.ts';
+import { shardIdOf } from '../../../stream/shard-map.ts';
+import { EventReply } from '../../wire/event-reply.ts';
+import type { StreamReply } from '../../wire/operation.ts';
+import type { Consumer } from '../consumers.ts';
+import { endDryRun } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import { kinesisError } from '../errors.ts';
+import { namedConsumer } from '../named-consumer.ts';
+import { RecordPush } from '../record-push.ts';
+import type { PushFrom } from '../record-push.ts';
+import { positionOf, shardNamed } from '../starting-position.ts';
+import type { StartingPosition } from '../starting-position.ts';
+import { kinesisStorageError } from '../storage-error.ts';
+import { consumerNotActive, streamNotFound } from '../stream-errors.ts';
+
+export interface SubscribeToShardInput {
+  readonly ConsumerARN: string;
+  readonly ShardId: string;
+  readonly StartingPosition: StartingPosition;
+  readonly DryRun?: boolean;
+}
+
+export async function subscribeToShard(
+  input: SubscribeToShardInput,
+  context: KinesisContext,
+  reply: StreamReply,
+): Promise<void> {
+  const consumer = activeConsumer(input.ConsumerARN, context);
+  const from = await startOf(input, consumer, context);
+  endDryRun(input);
+  const subscription = context.subscriptions.claim({ consumer, shardId: shardIdOf(from.shard.index) });
+  const events = new EventReply(reply);
+  try {
+    await new RecordPush(context, from, events, subscription).run();
+    const { failure } = subscription;
+    if (failure === null) events.end();
+    else events.fail(failure.type, failure);
+  } catch (error) {
+    failWith(error, events);
+  } finally {
+    subscription.release();
+  }
+}
+
+function activeConsumer(arn: string, context: KinesisContext): Consumer {
+  const consumer = namedConsumer({ ConsumerARN: arn }, context);
+  if (consumer.status === 'ACTIVE') return consumer;
+  throw consumerNotActive(context.account, consumer);
+}
+
+async function startOf(
+  input: SubscribeToShardInput,
+  consumer: Consumer,
+  context: KinesisContext,
+): Promise<PushFrom> {
+  const row = context.catalog.byId(consumer.streamId);
+  if (row === undefined) throw streamNotFound(context.account, consumer.streamName);
+  const shard = shardNamed(row, input.ShardId, context);
+  const place = { row, shard, operation: 'SubscribeToShard' };
+  return { row, shard, position: await positionOf(input.StartingPosition, place, context) };
+}
+
+/** Throws again what is a failure of ours, for the log. */
+function failWith(error: unknown, events: EventReply): void {
+  if (error instanceof AssertionFailure) throw error;
+  const known = kinesisStorageError(error);
+  if (known?.type === 'ResourceNotFoundException') {
+    events.fail(known.type, known);
+    return;
+  }
+  events.fail(
+    'InternalFailureException',
+    kinesisError('InternalFailureException', 'Internal Service Failure'),
+  );
+  throw error;
+}
