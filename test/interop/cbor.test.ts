@@ -2,7 +2,7 @@
 // maps of unknown length, byte strings, milliseconds under tag 1.
 import { Decoder, Encoder, addExtension } from 'cbor-x';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { signRequest } from '../../runtime/sigv4.ts';
+import { signRequest } from '../../runtime/sigv4/sign.ts';
 import { CREDENTIALS, startServer, stopAll } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 
