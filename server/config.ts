@@ -7,6 +7,7 @@ import { loadConfig } from '../runtime/config.ts';
 import { serverEncryption } from '../runtime/encryption-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
+import { callLimitSettings } from './kinesis/call-limits.ts';
 import { LIMIT_PROFILES, shardLimitSettings } from './kinesis/shard-limits.ts';
 import { ON_DAMAGE } from '../storage/salvage/store-recovery.ts';
 import { PENDING_BYTES_MAX } from '../stream/limits.ts';
@@ -59,6 +60,7 @@ const limitSettings = z.strictObject({
     .default('aws')
     .describe('aws: the limits of Amazon Kinesis; off: none but those that are set'),
   shard: shardLimitSettings,
+  calls: callLimitSettings,
   shardsMax: z.int().min(1).max(20_000).default(1_000).describe('Open shards of all streams together'),
   onDemandStreamsMax: z.int().min(0).max(10_000).default(50).describe('Streams in ON_DEMAND mode'),
   pendingBytesMax: z

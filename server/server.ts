@@ -35,7 +35,9 @@ import { GatewayRegistry } from './fleet/gateway-registry.ts';
 import { GuessLimit } from './fleet/guess-limit.ts';
 import { LaneQuota } from './fleet/lane-quota.ts';
 import { openServerIdentity } from './fleet/server-identity.ts';
+import { accountLimits } from './kinesis/account-limits.ts';
 import { AccountSettings } from './kinesis/account-settings.ts';
+import { CallLimits } from './kinesis/call-limits.ts';
 import { Consumers } from './kinesis/consumers.ts';
 import { kinesisAuthorize } from './kinesis/authorize.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
@@ -129,7 +131,8 @@ async function build(
   });
   parts.defer(() => records.flush());
   const delay = parts.use(new StateDelay(config.limits.stateDelayMs, log.child('kinesis')));
-  const catalog = await StreamCatalog.open({ store, clock, digest, account, limits: config.limits, delay });
+  const limits = accountLimits(config.limits);
+  const catalog = await StreamCatalog.open({ store, clock, digest, account, limits, delay });
   const settings = await AccountSettings.open(store.meta, clock);
   const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay, settings });
 
@@ -201,6 +204,7 @@ async function build(
     digest,
     traffic,
     meters,
+    calls: new CallLimits(config.limits.profile, config.limits.calls, { account, now: monotonicMs }),
     authorize: kinesisAuthorize(access),
     audit,
   });

@@ -1,7 +1,9 @@
 // The service without its wire: the context its operations work with, over any store.
 import { nodeDigest } from '../runtime/digest.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
+import { accountLimits } from '../server/kinesis/account-limits.ts';
 import { AccountSettings } from '../server/kinesis/account-settings.ts';
+import { CallLimits } from '../server/kinesis/call-limits.ts';
 import type { KinesisContext } from '../server/kinesis/context.ts';
 import { getRecords } from '../server/kinesis/operations/get-records.ts';
 import { getShardIterator } from '../server/kinesis/operations/get-shard-iterator.ts';
@@ -33,8 +35,9 @@ export async function kinesisContext(
   store: Store,
   clock: Clock,
   delay = new StateDelay(0, silent),
+  profile: 'aws' | 'off' = 'off',
 ): Promise<KinesisContext> {
-  const limits = { shardsMax: 1_000, onDemandStreamsMax: 50 };
+  const limits = accountLimits({ profile: 'aws', shardsMax: 1_000, onDemandStreamsMax: 50 });
   const catalog = await StreamCatalog.open({
     store,
     clock,
@@ -61,6 +64,7 @@ export async function kinesisContext(
     digest: nodeDigest,
     traffic: openTraffic(new MetricsRegistry()),
     meters: new ShardMeters(shardLimits('off', {}), () => clock.wallMs()),
+    calls: new CallLimits(profile, {}, { account: ACCOUNT, now: () => clock.wallMs() }),
     authorize: () => undefined,
     audit: { around: (_entry, run) => run() },
   };

@@ -4,6 +4,7 @@ import { openShards } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
+import type { LIMIT_PROFILES } from './shard-limits.ts';
 import { tooManyShards } from './stream-errors.ts';
 import type { StreamMode, StreamRow } from './stream-row.ts';
 
@@ -11,10 +12,18 @@ export interface CatalogLimits {
   /** Open shards of the account. */
   readonly shardsMax: number;
   readonly onDemandStreamsMax: number;
+  /** Streams that are CREATING together because somebody asked for them. */
+  readonly streamsCreatingMax: number;
 }
 
-/** Kinesis API, CreateStream: streams that are CREATING together because somebody asked for them. */
-export const STREAMS_CREATING_MAX = 5;
+/** Kinesis API, CreateStream. */
+const STREAMS_CREATING_MAX = 5;
+
+export function accountLimits(
+  settings: Omit<CatalogLimits, 'streamsCreatingMax'> & { readonly profile: (typeof LIMIT_PROFILES)[number] },
+): CatalogLimits {
+  return { ...settings, streamsCreatingMax: settings.profile === 'aws' ? STREAMS_CREATING_MAX : Infinity };
+}
 
 export interface NewStream {
   readonly mode: StreamMode;
@@ -69,7 +78,7 @@ export class AccountLimits {
     const names = new Set(this.#creating.keys());
     for (const row of this.#list()) if (row.status === 'CREATING') names.add(row.name);
     names.delete(name);
-    if (names.size < STREAMS_CREATING_MAX) return;
+    if (names.size < this.#limits.streamsCreatingMax) return;
     const text = `Account ${this.#account.accountId} has ${names.size} streams in state CREATING, its limit; try again later.`;
     throw kinesisError('LimitExceededException', text);
   }

@@ -11,6 +11,7 @@ import type { ShardLog } from '../../stream/ports.ts';
 import { assert } from '../../stream/errors.ts';
 import type { AccountSettings } from './account-settings.ts';
 import type { Account } from './arn.ts';
+import type { CallLimits } from './call-limits.ts';
 import type { Consumers } from './consumers.ts';
 import { kinesisError } from './errors.ts';
 import { KINESIS_MODEL } from './model.ts';
@@ -35,6 +36,7 @@ export interface KinesisContext {
   readonly digest: Digest;
   readonly traffic: Traffic;
   readonly meters: ShardMeters;
+  readonly calls: CallLimits;
   readonly authorize: Authorize;
   readonly audit: Pick<AuditLog, 'around'>;
 }
@@ -95,7 +97,9 @@ function admitted<Input>(
   checked: ValidatedInput,
   caller: Caller,
 ): Input {
-  context.authorize(caller, `kinesis:${name}`, resourceOf(name, checked, context), requestedTags(checked));
+  const resource = resourceOf(name, checked, context);
+  context.authorize(caller, `kinesis:${name}`, resource, requestedTags(checked));
+  context.calls.check(name, resource);
   return checked as Input;
 }
 

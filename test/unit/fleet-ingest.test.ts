@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
+import type { CatalogLimits } from '../../server/kinesis/account-limits.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
@@ -20,7 +21,7 @@ const parts = {
   clock,
   account,
   digest: nodeDigest,
-  limits: { shardsMax: 10, onDemandStreamsMax: 1 },
+  limits: { shardsMax: 10, onDemandStreamsMax: 1, streamsCreatingMax: 5 },
   delay: new StateDelay(0, silent),
 };
 const tag = Buffer.from('tag');
@@ -32,7 +33,8 @@ let nowMs = 0;
 const meters = new ShardMeters(shardLimits('off', {}), () => nowMs);
 let quota = new LaneQuota(() => nowMs);
 
-async function open(limits = parts.limits): Promise<void> {
+async function open(more: Partial<CatalogLimits> = {}): Promise<void> {
+  const limits = { ...parts.limits, ...more };
   catalog = await StreamCatalog.open({ ...parts, store, limits });
   ingest = new StreamIngest(catalog, store.log, nodeDigest, quota, meters);
 }

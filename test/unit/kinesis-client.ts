@@ -24,6 +24,8 @@ export const CALLER: Caller = {
 
 export interface RigOptions {
   readonly stateDelayMs?: number;
+  /** Of calls; default off. */
+  readonly limits?: 'aws' | 'off';
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -48,12 +50,12 @@ export class KinesisClient {
   }
 
   /** A server that starts over what the store holds. */
-  async restart({ stateDelayMs = 0 }: RigOptions = {}): Promise<void> {
+  async restart({ stateDelayMs = 0, limits = 'off' }: RigOptions = {}): Promise<void> {
     await this.#delay.close();
     const { store } = this;
     const clock = clockOf(this.#clock);
     this.#delay = new StateDelay(stateDelayMs, silent);
-    this.#context = await kinesisContext(store, clock, this.#delay);
+    this.#context = await kinesisContext(store, clock, this.#delay, limits);
   }
 
   get context(): KinesisContext {

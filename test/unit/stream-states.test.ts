@@ -1,10 +1,11 @@
 // Goal: with a delay of states a stream goes through them as the service's do, and a restart or a full disk in between
 // leaves nothing undone. Method: the operations over the store in memory, timers that the test turns.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { STREAMS_CREATING_MAX } from '../../server/kinesis/account-limits.ts';
 import { KinesisClient, arnOf } from './kinesis-client.ts';
 
 const DELAY_MS = 500;
+/** Kinesis API, CreateStream. */
+const STREAMS_CREATING_MAX = 5;
 const StreamName = 's';
 const NOT_FOUND = 'ResourceNotFoundException: Stream s under account 000000000000 not found.';
 const notActive = (state: string) =>
