@@ -42,10 +42,13 @@ export function claimOf(
   };
 }
 
+const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
+
 /** A `Date` header is RFC 1123, the string to sign wants ISO 8601 basic. */
 function normalDate(text: string): string {
   const ms = /^\d{8}T\d{6}Z$/.test(text) ? parseIsoBasic(text) : Date.parse(text);
-  if (Number.isNaN(ms)) {
+  // A year of five digits has no basic form: it could not be compared with the clock, and the request would never expire.
+  if (Number.isNaN(ms) || ms < 0 || ms > LAST_MS) {
     throw new SigV4Error(
       'IncompleteSignatureException',
       `Date must be in ISO-8601 'basic format'. Got '${text}'. See http://en.wikipedia.org/wiki/ISO_8601`,

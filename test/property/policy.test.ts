@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { evaluate } from '../../server/access/policy/evaluate.ts';
 import { parsePolicy } from '../../server/access/policy/parse-policy.ts';
+import { PolicyError } from '../../server/access/policy/policy-error.ts';
 import { globOf, matchesGlob } from '../../server/access/policy/wildcard.ts';
 
 type Json = Record<string, unknown>;
@@ -204,4 +205,58 @@ test('decisions are those of the model', () => {
     { numRuns: 3_000 },
   );
   expect([...seen].toSorted()).toEqual(['allow', 'explicitDeny', 'implicitDeny']);
+});
+
+const MEMBERS = [
+  'Version',
+  'Id',
+  'Statement',
+  'Sid',
+  'Effect',
+  'Action',
+  'NotAction',
+  'Resource',
+  'Principal',
+  'Condition',
+  'StringEquals',
+  'IpAddress',
+  'ArnLike',
+  'aws:SourceIp',
+  '__proto__',
+  'toString',
+];
+
+test('whatever is given as a document is read or refused with a reason', () => {
+  const member = fc.constantFrom(...MEMBERS);
+  const text = fc.oneof(
+    member,
+    fc.constantFrom('2012-10-17', 'Allow', '*', 'k:*', 'arn:aws:k:r:0:s', '${a:b}', '${', '::1/0'),
+    fc.string(),
+  );
+  const { document } = fc.letrec((tie) => ({
+    document: fc.oneof(
+      { maxDepth: 5, depthSize: 'medium' },
+      text,
+      fc.integer(),
+      fc.constant(null),
+      fc.array(tie('document'), { maxLength: 3 }),
+      fc.dictionary(member, tie('document'), { maxKeys: 5 }),
+    ),
+  }));
+  const refused = (one: string, kind: 'identity' | 'resource'): string | null => {
+    try {
+      parsePolicy(one, kind);
+      return null;
+    } catch (error) {
+      if (error instanceof PolicyError) return error.message;
+      throw error;
+    }
+  };
+  fc.assert(
+    fc.property(document, fc.string(), fc.boolean(), (one, junk, isJunk) => {
+      const given = isJunk ? junk : JSON.stringify({ Statement: one });
+      for (const kind of ['identity', 'resource'] as const) expect(refused(given, kind)).not.toBe('');
+    }),
+    { numRuns: 2_000 },
+  );
 });

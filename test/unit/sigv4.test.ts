@@ -225,6 +225,8 @@ test('a clock is a date of either format, and the scope names its day', () => {
     "Date must be in ISO-8601 'basic format'. Got 'yesterday'. See http://en.wikipedia.org/wiki/ISO_8601",
   );
   expect(date('20260102T000000Z')).toMatch(/^Date in Credential scope does not match YYYYMMDD/);
+  for (const far of ['+010000-01-01T00:00:00Z', '1 Jan 275000', '-000001-01-01T00:00:00Z'])
+    expect(date(far)).toContain("Date must be in ISO-8601 'basic format'");
   const byDate = { 'x-amz-date': undefined, date: 'Thu, 01 Jan 2026 00:00:00 GMT' };
   expect(failure(withHeader(signed(), byDate)).message).toContain('does not match the signature');
   const authorization = String(signed().headers['authorization']);
