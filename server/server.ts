@@ -175,8 +175,8 @@ async function build(
     hashKey: await openSecret(store.meta, sealer, 'enrolment-codes'),
   });
   const guesses = new GuessLimit(monotonicMs);
-  const enrol = enrolHandler({ codes, identity, guesses, log: fleetLog });
   const arnPrefix = `arn:aws:tributary:${account.region}:${account.accountId}`;
+  const enrol = enrolHandler({ codes, identity, guesses, audit, arnPrefix, log: fleetLog });
   const routes = [...fleetRoutes({ registry, codes, arnPrefix }), ...access.routes];
   const api = apiHandler(routes, { ...access, audit, log: fleetLog });
   const syncLog = log.child('sync');

@@ -1,4 +1,5 @@
 // POST /sync/v1/enrol: the one request a stranger may make. The code is its only right; guesses are counted.
+import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
 import { AssertionFailure, isTributaryError } from '../../stream/errors.ts';
 import type { ErrorCode } from '../../stream/errors.ts';
@@ -6,8 +7,11 @@ import type { Log } from '../../stream/ports.ts';
 import { enrolRequest } from '../../sync/protocol.ts';
 import type { EnrolResponse } from '../../sync/protocol.ts';
 import { enrolmentText } from '../../sync/signatures.ts';
+import type { AuditEntry, AuditLog } from '../access/audit-log.ts';
 import { BadBody, parseJson, readSmallBody } from '../wire/json-body.ts';
 import type { WireRequest, WireResponse } from '../wire/listener.ts';
+import { originOf } from '../wire/origin.ts';
+import type { Origin } from '../wire/origin.ts';
 import { jsonReply, sendReply } from '../wire/reply.ts';
 import type { Reply } from '../wire/reply.ts';
 import type { EnrolmentCodes } from './enrolment-codes.ts';
@@ -19,6 +23,9 @@ export interface EnrolParts {
   readonly codes: EnrolmentCodes;
   readonly identity: ServerIdentity;
   readonly guesses: GuessLimit;
+  readonly audit: Pick<AuditLog, 'record'>;
+  /** The beginning of the ARNs of this server, `arn:aws:tributary:REGION:ACCOUNT`. */
+  readonly arnPrefix: string;
   readonly log: Log;
 }
 
@@ -44,7 +51,8 @@ async function answer(request: WireRequest, parts: EnrolParts): Promise<Reply | 
   if (read.kind === 'aborted') return null;
   if (read.kind === 'tooLarge') return refusal(413, 'PROTOCOL_ERROR', 'the body is larger than 16 KiB');
   if (request.method !== 'POST') return refusal(405, 'PROTOCOL_ERROR', 'only POST', { Allow: 'POST' });
-  const address = request.socket.remoteAddress ?? '';
+  const origin = originOf(request, randomUUID());
+  const address = origin.sourceAddress;
   if (!parts.guesses.take(address))
     return refusal(429, 'BUSY', 'too many wrong enrolment codes; try again in a minute', {
       'Retry-After': '60',
@@ -52,11 +60,23 @@ async function answer(request: WireRequest, parts: EnrolParts): Promise<Reply | 
   try {
     const response = await enrol(parseJson(read.bytes, enrolRequest), parts);
     parts.guesses.giveBack(address);
+    audit(parts, origin, { resource: `${parts.arnPrefix}:gateway/${response.gateway}`, outcome: 'ok' });
     return jsonReply(200, response);
   } catch (error) {
     if (error instanceof AssertionFailure) throw error;
+    if (isTributaryError(error))
+      audit(parts, origin, { resource: '*', outcome: 'denied', error: error.code });
     return refusalOf(error, address, parts);
   }
+}
+
+/** The code is all that a gateway has: there is no user to name. */
+function audit(
+  parts: EnrolParts,
+  { requestId, sourceAddress }: Origin,
+  end: Pick<AuditEntry, 'resource' | 'outcome' | 'error'>,
+): void {
+  parts.audit.record({ requestId, sourceAddress, action: 'tributary:EnrolGateway', ...end });
 }
 
 async function enrol(

@@ -8,6 +8,7 @@ import type { Log } from '../../stream/ports.ts';
 import { fingerprintOf, parseEnrolmentCode } from '../../sync/enrolment-code.ts';
 import { enrolResponse } from '../../sync/protocol.ts';
 import { enrolmentText, isSignedBy } from '../../sync/signatures.ts';
+import type { AuditEntry } from '../../server/access/audit-log.ts';
 import { enrolHandler } from '../../server/fleet/enrol-endpoint.ts';
 import { EnrolmentCodes } from '../../server/fleet/enrolment-codes.ts';
 import { GatewayRegistry } from '../../server/fleet/gateway-registry.ts';
@@ -42,16 +43,21 @@ async function openParts(): Promise<void> {
   });
 }
 
+const audited: AuditEntry[] = [];
+const audit = { record: (entry: AuditEntry) => void audited.push(entry) };
+
 beforeEach(async () => {
   nowMs = START_MS;
   lines.length = 0;
+  audited.length = 0;
   store = await openMemoryStore({ clock });
   await openParts();
   const guesses = new GuessLimit(() => nowMs);
   listener = await openListener({
     host: '127.0.0.1',
     port: 0,
-    onRequest: (request, response) => enrolHandler({ codes, identity, guesses, log })(request, response),
+    onRequest: (request, response) =>
+      enrolHandler({ codes, identity, guesses, audit, arnPrefix: 'arn', log })(request, response),
   });
 });
 afterEach(async () => {
@@ -276,4 +282,16 @@ describe('guesses of all addresses together', () => {
     nowMs += 60_000;
     expect(limit.take('10.0.0.1')).toBe(true);
   });
+});
+
+it('an enrolment is audited, and so is what is refused', async () => {
+  const code = await mint();
+  const { body } = await enrol(code, newKey());
+  await enrol(code, newKey());
+  const call = { action: 'tributary:EnrolGateway', sourceAddress: '127.0.0.1' };
+  expect(audited).toMatchObject([
+    { ...call, resource: `arn:gateway/${String(body['gateway'])}`, outcome: 'ok' },
+    { ...call, resource: '*', outcome: 'denied', error: 'ENROLMENT_CODE_USED' },
+  ]);
+  expect(JSON.stringify(audited)).not.toContain(code);
 });
