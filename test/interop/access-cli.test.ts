@@ -18,6 +18,15 @@ const ARN = 'arn:aws:kinesis:us-east-1:000000000000:stream/mine';
 const cli = (parameters: readonly string[], env: Environment = credentialEnvironment(), stdin = '') =>
   runCli([...parameters, '--server', server.httpUrl], { env, stdin });
 
+function aws(parameters: readonly string[], env: Environment): Promise<Finished> {
+  const settings = {
+    AWS_DEFAULT_REGION: 'us-east-1',
+    AWS_CONFIG_FILE: '/nonexistent',
+    AWS_MAX_ATTEMPTS: '1',
+  };
+  return run('aws', [...parameters, '--endpoint-url', server.httpUrl], { env: { ...settings, ...env } });
+}
+
 const access = (...parameters: string[]): Promise<Finished> => cli(['access', ...parameters]);
 
 function environmentOf(printed: string): Record<string, string> {
@@ -43,6 +52,11 @@ test('a user comes, gets a policy, works, and goes', async (context) => {
     expect.stringContaining(`on resource: ${ARN} because no identity-based policy allows`) as unknown,
   ]);
 
+  const listed = await aws(['kinesis', 'list-streams'], env);
+  expect(listed.stderr).toContain(
+    '(AccessDeniedException) when calling the ListStreams operation: User: arn:aws:iam::000000000000:user/ada is not authorized',
+  );
+
   const policy = join(temporaryFolder(), 'policy.json');
   const allow = { Effect: 'Allow', Action: 'kinesis:*', Resource: `${ARN.slice(0, -4)}\${aws:username}-*` };
   const list = { Effect: 'Allow', Action: 'kinesis:ListStreams', Resource: '*' };
@@ -52,22 +66,8 @@ test('a user comes, gets a policy, works, and goes', async (context) => {
 
   expect((await asAda('stream', 'create', 'mine')).code).toBe(4);
   expect((await asAda('stream', 'create', 'ada-mine')).code).toBe(0);
-  const put = await run(
-    'aws',
-    [
-      'kinesis',
-      'put-record',
-      '--stream-name',
-      'ada-mine',
-      '--data',
-      'eA==',
-      '--partition-key',
-      'k',
-      '--endpoint-url',
-      server.httpUrl,
-    ],
-    { env: { ...env, AWS_DEFAULT_REGION: 'us-east-1', AWS_CONFIG_FILE: '/nonexistent' } },
-  );
+  const record = ['--stream-name', 'ada-mine', '--data', 'eA==', '--partition-key', 'k'];
+  const put = await aws(['kinesis', 'put-record', ...record], env);
   expect([put.code, put.stderr]).toEqual([0, '']);
 
   const checks = [

@@ -200,3 +200,28 @@ test('tags decide: of the resource, and of the request', async () => {
   expect((await as('red', 'DeleteStream', { StreamName: 'b' })).body['__type']).toBe('AccessDeniedException');
   expect((await as('red', 'DeleteStream', { StreamName: 'a' })).status).toBe(200);
 });
+
+test('hostile policies are stored or refused, and stop nobody', async () => {
+  const statement = { Effect: 'Allow', Action: 'kinesis:*', Resource: `${STREAM}${'*a'.repeat(2_900)}b` };
+  await user('hostile', [statement]);
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, () => as('hostile', 'DescribeStream', { StreamName: 'a'.repeat(128) })),
+  );
+  expect(new Set(answers.map(({ body }) => body['__type']))).toEqual(new Set(['AccessDeniedException']));
+  const put = async (document: string) =>
+    (await fleet(server.httpUrl, 'PUT', '/api/v1/access/users/hostile/policies/q', { document })).body[
+      'error'
+    ];
+  expect(
+    await put(JSON.stringify({ Statement: { ...statement, Action: 'x:*'.repeat(2_000) } })),
+  ).toMatchObject({
+    code: 'POLICY_MALFORMED',
+    message: expect.stringContaining('at most 6144 are allowed') as unknown,
+  });
+  expect(await put('['.repeat(6_000))).toMatchObject({ code: 'POLICY_MALFORMED' });
+  expect(await put('x'.repeat(20_000))).toMatchObject({ code: 'TOO_LARGE' });
+  expect(await put('{"Statement":{"Effect":"Allow"}}')).toEqual({
+    code: 'POLICY_MALFORMED',
+    message: 'Statement[0]: must have either Action or NotAction',
+  });
+});
