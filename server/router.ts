@@ -1,7 +1,8 @@
 // Which part of the server answers a path. Reserved paths first; everything else is the AWS API, which looks at no path.
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { isLoopback } from '../runtime/loopback.ts';
-import type { MetricsRegistry } from '../runtime/metrics.ts';
+import { METRICS_FORMATS } from '../runtime/metrics.ts';
+import type { MetricsFormat, MetricsRegistry } from '../runtime/metrics.ts';
 import { ENROL_PATH, SYNC_PATH } from '../sync/protocol.ts';
 import { isForSts } from './access/sts.ts';
 import { header, jsonReply, problemReply, sendReply } from './wire/reply.ts';
@@ -55,7 +56,9 @@ function metrics(request: WireRequest, { metrics: registry, metricsToken }: Rout
   if (request.method !== 'GET') return methodNotAllowed('GET');
   if (!isLoopback(request.socket.remoteAddress ?? '') && !hasToken(request, metricsToken))
     return problemReply(403, 'FORBIDDEN', 'other hosts need the bearer token of metrics.tokenFile');
-  return { status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body: registry.render() };
+  const asked = header(request, 'accept')?.includes('application/openmetrics-text') ?? false;
+  const format: MetricsFormat = asked ? 'openmetrics' : 'prometheus';
+  return { status: 200, contentType: METRICS_FORMATS[format], body: registry.render(format) };
 }
 
 function hasToken(request: WireRequest, token: string | undefined): boolean {

@@ -47,6 +47,7 @@ import { kinesisStorageError } from './kinesis/storage-error.ts';
 import { StateDelay } from './kinesis/state-delay.ts';
 import { shardLimits } from './kinesis/shard-limits.ts';
 import { ShardMeters } from './kinesis/shard-meter.ts';
+import { observeHeat } from './kinesis/shard-heat.ts';
 import { ShardPruner } from './kinesis/shard-pruner.ts';
 import { ShardScaler } from './kinesis/shard-scaler.ts';
 import { StreamCatalog } from './kinesis/stream-catalog.ts';
@@ -137,6 +138,7 @@ async function build(
   const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay, settings });
 
   const meters = new ShardMeters(shardLimits(config.limits.profile, config.limits.shard), monotonicMs);
+  const traffic = openTraffic(metrics);
   const kinesisLog = log.child('kinesis');
   const scaler = new ShardScaler({ catalog, meters, now: monotonicMs, log: kinesisLog });
   parts.use(repeat('scaling', SCALING_INTERVAL_MS, () => scaler.look(), kinesisLog));
@@ -180,12 +182,12 @@ async function build(
   const routes = [...fleetRoutes({ registry, codes, arnPrefix }), ...access.routes];
   const api = apiHandler(routes, { ...access, audit, log: fleetLog });
   const syncLog = log.child('sync');
-  const target = new StreamIngest(catalog, store.log, digest, new LaneQuota(monotonicMs), meters);
+  const quota = new LaneQuota(monotonicMs);
+  const target = new StreamIngest({ catalog, log: store.log, digest, quota, meters, traffic });
   const onSession = serveSessions({ directory: registry, target, identity, digest, clock, log: syncLog });
   const sync = openSyncEndpoint(onSession, { log: syncLog, now: monotonicMs });
 
   // The service APIs.
-  const traffic = openTraffic(metrics);
   const subscriptions = new Subscriptions({
     account,
     nowMs: monotonicMs,
@@ -216,6 +218,7 @@ async function build(
   });
 
   // The door, last: whoever comes in finds everything in place.
+  observeHeat(metrics, catalog, meters);
   observeServer(metrics, { store, records, catalog, sync, registry });
   const handlers: HttpHandlers = {
     onRequest: routeRequests({

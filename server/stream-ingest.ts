@@ -6,9 +6,11 @@ import { shardFor } from '../stream/shard-map.ts';
 import type { IngestLane, IngestTarget } from '../sync/ports.ts';
 import type { LaneQuota } from './fleet/lane-quota.ts';
 import { laneHashKey } from './kinesis/resharding.ts';
-import type { ShardMeter, ShardMeters } from './kinesis/shard-meter.ts';
+import type { ShardMeters } from './kinesis/shard-meter.ts';
 import type { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { shardRef } from './kinesis/stream-row.ts';
+import type { StreamRow } from './kinesis/stream-row.ts';
+import type { Traffic } from './kinesis/traffic.ts';
 import { ServiceError } from './wire/service-error.ts';
 
 /** One shard: whoever reads a small installation reads one iterator. Large streams are made by hand. */
@@ -18,25 +20,27 @@ export const STREAMS_MADE_MAX = 256;
 /** Each is a split or merge that came between; more than a few in a row are a fault. */
 const REROUTES_MAX = 5;
 
-export class StreamIngest implements IngestTarget {
-  readonly #catalog: StreamCatalog;
-  readonly #log: ShardLog;
-  readonly #digest: Digest;
-  readonly #quota: LaneQuota;
-  readonly #meters: ShardMeters;
+export interface IngestParts {
+  readonly catalog: StreamCatalog;
+  readonly log: ShardLog;
+  readonly digest: Digest;
+  readonly quota: LaneQuota;
+  /** Gateways are flow-controlled by their credit, not limited by the shard; what they write counts for its heat. */
+  readonly meters: ShardMeters;
+  readonly traffic: Pick<Traffic, 'stored'>;
+}
 
-  constructor(catalog: StreamCatalog, log: ShardLog, digest: Digest, quota: LaneQuota, meters: ShardMeters) {
-    this.#catalog = catalog;
-    this.#log = log;
-    this.#digest = digest;
-    this.#quota = quota;
-    this.#meters = meters;
+export class StreamIngest implements IngestTarget {
+  readonly #parts: IngestParts;
+
+  constructor(parts: IngestParts) {
+    this.#parts = parts;
   }
 
   /** Throws BUSY when its gateway has had its share, or the stream cannot be made now. */
   async openLane(stream: string, lane: string): Promise<IngestLane> {
     const gateway = gatewayOf(lane);
-    const hashKey = laneHashKey(lane, this.#digest);
+    const hashKey = laneHashKey(lane, this.#parts.digest);
     let route = await this.#route(stream, hashKey, gateway);
     const onShard = async <T>(call: (at: Route) => Promise<T>): Promise<T> => {
       for (let reroutes = 0; ; reroutes += 1) {
@@ -48,13 +52,18 @@ export class StreamIngest implements IngestTarget {
         }
       }
     };
-    const state = (): Promise<LaneState | null> => onShard(({ ref }) => this.#log.lane(ref, lane));
+    const state = (): Promise<LaneState | null> => onShard(({ ref }) => this.#parts.log.lane(ref, lane));
     const append: IngestLane['append'] = (block, recordCount, ordinals) =>
-      onShard(async ({ ref, meter }) => {
-        const result = await this.#log.append(ref, { block, recordCount, lane: { ...ordinals, lane } });
+      onShard(async ({ ref, row, shard }) => {
+        const result = await this.#parts.log.append(ref, { block, recordCount, lane: { ...ordinals, lane } });
         if (result.duplicate) return result;
         const { rawLength } = parseHeader(block);
+        const meter = this.#parts.meters.of(row.id, shard);
         meter.wrote(recordCount, rawLength);
+        this.#parts.traffic.stored(this.#parts.catalog.byId(row.id) ?? row, shard, {
+          records: recordCount,
+          bytes: rawLength,
+        });
         if (meter.keys.isDue(rawLength)) meter.keys.add(lane, hashKey);
         return result;
       });
@@ -63,18 +72,18 @@ export class StreamIngest implements IngestTarget {
 
   /** The first append of a lane makes its row. */
   #counted(append: IngestLane['append'], gateway: string): IngestLane['append'] {
-    this.#quota.check(gateway);
+    this.#parts.quota.check(gateway);
     let isNew = true;
     return async (...parameters) => {
       if (!isNew) return append(...parameters);
       // Again: many may have been opened before one of them got records.
-      this.#quota.check(gateway);
-      this.#quota.add(gateway);
+      this.#parts.quota.check(gateway);
+      this.#parts.quota.add(gateway);
       isNew = false;
       try {
         return await append(...parameters);
       } catch (error) {
-        this.#quota.giveBack(gateway);
+        this.#parts.quota.giveBack(gateway);
         isNew = true;
         throw error;
       }
@@ -83,10 +92,10 @@ export class StreamIngest implements IngestTarget {
 
   async #route(stream: string, hashKey: bigint, gateway: string): Promise<Route> {
     try {
-      if (this.#catalog.find(stream) === undefined) this.#checkStreams(gateway);
-      const row = await this.#catalog.ensure(stream, { ...AUTO_CREATED, madeFor: gateway });
+      if (this.#parts.catalog.find(stream) === undefined) this.#checkStreams(gateway);
+      const row = await this.#parts.catalog.ensure(stream, { ...AUTO_CREATED, madeFor: gateway });
       const shard = shardFor(row.map, hashKey);
-      return { ref: shardRef(row, shard), meter: this.#meters.of(row.id, shard.index) };
+      return { ref: shardRef(row, shard), row, shard: shard.index };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
       const text = `stream ${stream} cannot be made now: ${error.message}`;
@@ -95,7 +104,7 @@ export class StreamIngest implements IngestTarget {
   }
 
   #checkStreams(gateway: string): void {
-    if (this.#catalog.countMadeFor(gateway) < STREAMS_MADE_MAX) return;
+    if (this.#parts.catalog.countMadeFor(gateway) < STREAMS_MADE_MAX) return;
     throw new TributaryError(
       'BUSY',
       `gateway ${gateway} has made ${STREAMS_MADE_MAX} streams, as many as one may; create the stream by hand, or delete some that it made`,
@@ -105,8 +114,9 @@ export class StreamIngest implements IngestTarget {
 
 interface Route {
   readonly ref: ShardRef;
-  /** Gateways are flow-controlled by their credit, not limited by the shard; what they write counts for its heat. */
-  readonly meter: ShardMeter;
+  readonly row: StreamRow;
+  /** Index of it. */
+  readonly shard: number;
 }
 
 /** The name of a lane begins with its gateway. */

@@ -21,7 +21,8 @@ import { resourceOf } from './resource.ts';
 import type { ShardMeters } from './shard-meter.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
 import type { Subscriptions } from './subscriptions.ts';
-import type { Traffic } from './traffic.ts';
+import { isTimed } from './traffic.ts';
+import type { TimedCall, Traffic } from './traffic.ts';
 
 export interface KinesisContext {
   readonly account: Account;
@@ -62,10 +63,11 @@ export function operation<Input>(
   return {
     input: inputShape(name),
     handle: async (checked, caller) => {
-      const input = admitted<Input>(context, name, checked, caller);
-      const run = (): Promise<object | undefined> => handle(input, context, caller);
+      const resource = admit(context, name, checked, caller);
+      // The validator has just checked these members and types against the service model.
+      const run = (): Promise<object | undefined> => handle(checked as Input, context, caller);
+      if (isTimed(name)) return timed(context, name, resource, run);
       if (NOT_AUDITED.test(name)) return run();
-      const resource = resourceOf(name, checked, context);
       return context.audit.around(auditedCall(caller, `kinesis:${name}`, resource), run);
     },
   };
@@ -79,8 +81,10 @@ export function streamingOperation<Input>(
 ): OperationEntry {
   return {
     input: inputShape(name),
-    stream: async (checked, caller, reply) =>
-      stream(admitted<Input>(context, name, checked, caller), context, reply),
+    stream: async (checked, caller, reply) => {
+      admit(context, name, checked, caller);
+      return stream(checked as Input, context, reply);
+    },
   };
 }
 
@@ -90,17 +94,32 @@ function inputShape(name: string): string {
   return input;
 }
 
-/** The input, once its caller may do this to what it names. The validator has just checked its members and types. */
-function admitted<Input>(
-  context: KinesisContext,
-  name: string,
-  checked: ValidatedInput,
-  caller: Caller,
-): Input {
+/** The resource, once its caller may do this to it, and not too often. */
+function admit(context: KinesisContext, name: string, checked: ValidatedInput, caller: Caller): string {
   const resource = resourceOf(name, checked, context);
   context.authorize(caller, `kinesis:${name}`, resource, requestedTags(checked));
   context.calls.check(name, resource);
-  return checked as Input;
+  return resource;
+}
+
+async function timed<T>(
+  { clock, traffic }: KinesisContext,
+  name: TimedCall,
+  resource: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const stream = resource.slice(resource.indexOf('/') + 1);
+  const startedUs = clock.monotonicUs();
+  const done = (isSuccess: boolean): void =>
+    traffic.called(name, stream, Number(clock.monotonicUs() - startedUs) / 1_000, isSuccess);
+  try {
+    const output = await run();
+    done(true);
+    return output;
+  } catch (error) {
+    done(false);
+    throw error;
+  }
 }
 
 /** Kinesis API: a dry run does everything but the thing itself, and then answers this. */

@@ -29,6 +29,7 @@ export interface PushFrom {
   readonly row: StreamRow;
   readonly shard: Shard;
   readonly position: Position;
+  readonly consumerName: string;
 }
 
 export class RecordPush {
@@ -92,7 +93,11 @@ export class RecordPush {
     const event = this.#event(new RecordList(records, shard.index), children);
     await this.#events.send(EVENT, event, EVENT_SHAPE, signal);
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
-    traffic.delivered(row.name, records.length, bytes);
+    traffic.pushed(row, shard.index, this.#from.consumerName, {
+      records: records.length,
+      bytes,
+      ageMs: this.#millisBehind,
+    });
     const waitMs = this.#subscription.take(bytes);
     if (waitMs > 0 && children === undefined) await pause(waitMs, signal);
   }

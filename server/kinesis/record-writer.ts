@@ -73,14 +73,14 @@ function admit(row: StreamRow, share: Share, answers: Answer[], context: Kinesis
   const meter = context.meters.of(row.id, share.shard.index);
   const parts = share.parts.filter(({ entry, place }) => {
     if (meter.takeWrite(entryBytes(entry))) return true;
-    context.traffic.throttled('write', row.name);
+    context.traffic.throttled('write', row, share.shard.index);
     answers[place] = { error: rateExceeded(row, share.shard, context.account) };
     return false;
   });
   return { shard: share.shard, parts };
 }
 
-function entryBytes({ Data, PartitionKey }: PutEntry): number {
+export function entryBytes({ Data, PartitionKey }: PutEntry): number {
   return Data.length + Buffer.byteLength(PartitionKey);
 }
 
@@ -144,7 +144,7 @@ async function putToShard(
     if (meter.keys.isDue(size)) meter.keys.add(entry.PartitionKey, hashKey);
   }
   meter.wrote(parts.length, bytes);
-  traffic.received(row.name, parts.length, bytes);
+  traffic.stored(row, shard.index, { records: parts.length, bytes });
   return placed(positions, shard);
 }
 

@@ -106,6 +106,11 @@ export class ShardMeters {
     return meter;
   }
 
+  /** The meter of a shard that was used. */
+  find(streamId: string, shardIndex: number): ShardMeter | undefined {
+    return this.#meters.get(streamId)?.get(shardIndex);
+  }
+
   /** Forgets all but these shards of these streams. */
   keep(kept: ReadonlyMap<string, ReadonlySet<number>>): void {
     for (const [streamId, shards] of this.#meters) {

@@ -49,15 +49,13 @@ interface World {
 
 const clock = { wallMs: () => Date.now(), monotonicUs: () => process.hrtime.bigint() / 1_000n };
 
+function ingestOf(context: KinesisContext): StreamIngest {
+  return new StreamIngest({ ...context, quota: new LaneQuota(() => 0) });
+}
+
 async function restart(world: World): Promise<void> {
   world.context = await kinesisContext(world.store, clock);
-  world.ingest = new StreamIngest(
-    world.context.catalog,
-    world.store.log,
-    nodeDigest,
-    new LaneQuota(() => 0),
-    world.context.meters,
-  );
+  world.ingest = ingestOf(world.context);
 }
 
 async function write(world: World, writer: number): Promise<void> {
@@ -210,7 +208,7 @@ async function tell(seed: number, store: Store, onStep: (random: () => number) =
     store,
     random,
     context,
-    ingest: new StreamIngest(context.catalog, store.log, nodeDigest, new LaneQuota(() => 0), context.meters),
+    ingest: ingestOf(context),
     acknowledged: new Map(),
     unknown: new Set(),
   };

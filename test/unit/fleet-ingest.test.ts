@@ -4,6 +4,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
 import type { CatalogLimits } from '../../server/kinesis/account-limits.ts';
+import { openTraffic } from '../../server/kinesis/traffic.ts';
+import { MetricsRegistry } from '../../runtime/metrics.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
@@ -36,7 +38,14 @@ let quota = new LaneQuota(() => nowMs);
 async function open(more: Partial<CatalogLimits> = {}): Promise<void> {
   const limits = { ...parts.limits, ...more };
   catalog = await StreamCatalog.open({ ...parts, store, limits });
-  ingest = new StreamIngest(catalog, store.log, nodeDigest, quota, meters);
+  ingest = new StreamIngest({
+    catalog,
+    log: store.log,
+    digest: nodeDigest,
+    quota,
+    meters,
+    traffic: openTraffic(new MetricsRegistry()),
+  });
 }
 
 beforeEach(async () => {

@@ -371,7 +371,7 @@ describe('a slow client', () => {
       const texts = Array.from({ length: 60 }, (_, index) => `${index} `.padEnd(900_000, 'x'));
       for (const text of texts) await put(text);
       let delivered = 0;
-      vi.spyOn(rig.context.traffic, 'delivered').mockImplementation((_stream, records) => {
+      vi.spyOn(rig.context.traffic, 'pushed').mockImplementation((_row, _shard, _consumer, { records }) => {
         delivered += records;
       });
       const stream = await open(TRIM, { http2 });

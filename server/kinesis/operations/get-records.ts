@@ -33,14 +33,16 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   endDryRun(input);
   const meter = context.meters.of(row.id, shard.index);
   if (!meter.takeRead()) {
-    context.traffic.throttled('read', row.name);
+    context.traffic.throttled('read', row, shard.index);
     throw rateExceeded(row, shard, context.account);
   }
   const max = { records: input.Limit ?? READ_RECORDS_MAX, bytes: READ_BYTES_MAX };
   const page = await context.records.read(shardRef(row, shard), iterator.position, max);
   const bytes = page.records.reduce((sum, record) => sum + recordBytes(record), 0);
   meter.oweRead(bytes);
-  context.traffic.delivered(row.name, page.records.length, bytes);
+  const last = page.records.at(-1);
+  const ageMs = last === undefined ? 0 : Math.max(0, nowMs - last.arrivalMs);
+  context.traffic.read(row, shard.index, { records: page.records.length, bytes, ageMs });
   return {
     Records: new RecordList(page.records, shard.index),
     MillisBehindLatest: page.nextArrivalMs === null ? 0 : Math.max(0, nowMs - page.nextArrivalMs),

@@ -4,7 +4,7 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';
-import { checkSize, shareByShard, writeShares } from '../record-writer.ts';
+import { checkSize, entryBytes, shareByShard, writeShares } from '../record-writer.ts';
 import type { PutEntry } from '../record-writer.ts';
 
 export interface PutRecordInput extends StreamInput, PutEntry {
@@ -20,6 +20,8 @@ export async function putRecord(input: PutRecordInput, context: KinesisContext):
   endDryRun(input);
   const [answer] = await writeShares(row, shares, context);
   if (answer !== undefined && 'error' in answer) throw answer.error;
+  const stored = { records: 1, failed: 0, throttled: 0 };
+  context.traffic.put('PutRecord', row.name, entryBytes(input), stored);
   return answer;
 }
 

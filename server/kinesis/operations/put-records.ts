@@ -5,7 +5,7 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';
-import { checkSize, shareByShard, writeShares } from '../record-writer.ts';
+import { checkSize, entryBytes, shareByShard, writeShares } from '../record-writer.ts';
 import type { Answer, Placed, PutEntry } from '../record-writer.ts';
 import type { StreamRow } from '../stream-row.ts';
 
@@ -18,11 +18,15 @@ export interface PutRecordsInput extends StreamInput {
 
 export async function putRecords(input: PutRecordsInput, context: KinesisContext): Promise<object> {
   const row = context.catalog.active(streamNameOf(context.account, input));
-  checkRequest(row, input.Records);
+  const bytes = checkRequest(row, input.Records);
   const shares = shareByShard(row, input.Records, context);
   endDryRun(input);
   const answers = (await writeShares(row, shares, context)).map(wireAnswer);
-  return { FailedRecordCount: answers.filter((answer) => 'ErrorCode' in answer).length, Records: answers };
+  const codes = answers.flatMap((answer) => ('ErrorCode' in answer ? [answer.ErrorCode] : []));
+  const throttled = codes.filter((code) => code === 'ProvisionedThroughputExceededException').length;
+  const failed = codes.length - throttled;
+  context.traffic.put('PutRecords', row.name, bytes, { records: answers.length, failed, throttled });
+  return { FailedRecordCount: codes.length, Records: answers };
 }
 
 function wireAnswer(answer: Answer): Placed | { readonly ErrorCode: string; readonly ErrorMessage: string } {
@@ -32,12 +36,13 @@ function wireAnswer(answer: Answer): Placed | { readonly ErrorCode: string; read
   return { ErrorCode: 'InternalFailure', ErrorMessage: 'Internal Service Failure' };
 }
 
-function checkRequest(row: StreamRow, entries: readonly PutEntry[]): void {
+/** Bytes of data and keys. */
+function checkRequest(row: StreamRow, entries: readonly PutEntry[]): number {
   let bytes = 0;
   for (const entry of entries) {
     checkSize(row, entry);
-    bytes += entry.Data.length + Buffer.byteLength(entry.PartitionKey);
+    bytes += entryBytes(entry);
   }
-  if (bytes <= REQUEST_BYTES_MAX) return;
+  if (bytes <= REQUEST_BYTES_MAX) return bytes;
   throw kinesisError('InvalidArgumentException', 'Records size exceeds 10 MB limit');
 }

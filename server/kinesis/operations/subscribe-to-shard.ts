@@ -13,6 +13,7 @@ import type { PushFrom } from '../record-push.ts';
 import { positionOf, shardNamed } from '../starting-position.ts';
 import type { StartingPosition } from '../starting-position.ts';
 import { kinesisStorageError } from '../storage-error.ts';
+import type { Subscription } from '../subscriptions.ts';
 import { consumerNotActive, streamNotFound } from '../stream-errors.ts';
 
 export interface SubscribeToShardInput {
@@ -30,7 +31,7 @@ export async function subscribeToShard(
   const consumer = activeConsumer(input.ConsumerARN, context);
   const from = await startOf(input, consumer, context);
   endDryRun(input);
-  const subscription = context.subscriptions.claim({ consumer, shardId: shardIdOf(from.shard.index) });
+  const subscription = claim(consumer, from, context);
   const events = new EventReply(reply);
   try {
     await new RecordPush(context, from, events, subscription).run();
@@ -41,6 +42,18 @@ export async function subscribeToShard(
     failWith(error, events);
   } finally {
     subscription.release();
+  }
+}
+
+function claim(consumer: Consumer, { row, shard }: PushFrom, context: KinesisContext): Subscription {
+  const { subscriptions, traffic } = context;
+  try {
+    const subscription = subscriptions.claim({ consumer, shardId: shardIdOf(shard.index) });
+    traffic.subscribed(row.name, consumer.name, 'success');
+    return subscription;
+  } catch (error) {
+    traffic.subscribed(row.name, consumer.name, 'rate_exceeded');
+    throw error;
   }
 }
 
@@ -59,7 +72,8 @@ async function startOf(
   if (row === undefined) throw streamNotFound(context.account, consumer.streamName);
   const shard = shardNamed(row, input.ShardId, context);
   const place = { row, shard, operation: 'SubscribeToShard' };
-  return { row, shard, position: await positionOf(input.StartingPosition, place, context) };
+  const position = await positionOf(input.StartingPosition, place, context);
+  return { row, shard, position, consumerName: consumer.name };
 }
 
 /** Throws again what is a failure of ours, for the log. */
