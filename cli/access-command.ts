@@ -8,6 +8,15 @@ export function accessCommand(program: Command): void {
   userCommands(access.command('user').description('Users: create, list, show, remove'));
   keyCommands(access.command('key').description('Access keys of users; a secret is printed once'));
   policyCommands(access.command('policy').description('Policies of users, IAM JSON documents'));
+  const rootKey = access.command('root-key').description('Access keys of the root; only it sees them');
+  onServer(rootKey.command('ls'))
+    .description('List the keys of the root')
+    .action(async (flags: AccessFlags) => (await import('./access.ts')).listRootKeys(flags));
+  onServer(rootKey.command('rm <key-id>'))
+    .description(
+      'Remove a key of the root; one in the environment of the server comes back at its next start',
+    )
+    .action(async (id: string, flags: AccessFlags) => (await import('./access.ts')).removeRootKey(id, flags));
   onServer(access.command('check <user> <action> [resource]'))
     .description('Ask whether a user may do something, e.g. kinesis:PutRecord; exits 1 when not')
     .option('--source-address <ip>', 'as if the request came from there')

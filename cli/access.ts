@@ -25,6 +25,7 @@ export interface AuditFlags extends AccessFlags {
 
 const STDIN = 0;
 const USERS = '/api/v1/access/users';
+const ROOT_KEYS = '/api/v1/access/root-keys';
 
 const keyAnswer = z.object({ accessKeyId: z.string(), createdAt: z.string(), active: z.boolean() });
 const userAnswer = z.object({
@@ -36,6 +37,7 @@ const userAnswer = z.object({
 });
 const newKey = keyAnswer.extend({ user: z.string(), secretAccessKey: z.string() });
 const policiesAnswer = userAnswer.extend({ policies: z.record(z.string(), z.string()) });
+const rootKeysAnswer = z.object({ accessKeyIds: z.array(z.string()) });
 const checkAnswer = z.object({
   allowed: z.boolean(),
   source: z.string(),
@@ -122,6 +124,18 @@ export async function switchKey(
 export async function deleteKey(user: string, id: string, flags: AccessFlags): Promise<void> {
   await openServerApi(flags).fleet('DELETE', keyPath(user, id));
   done('tributary.access-key-rm/1', { user, accessKeyId: id }, `deleted ${printable(id)}`, flags);
+}
+
+export async function listRootKeys(flags: AccessFlags): Promise<void> {
+  const api = openServerApi(flags);
+  const answer = answerOf(rootKeysAnswer, await api.fleet('GET', ROOT_KEYS), api);
+  if (flags.json === true) return printDocument('tributary.access-root-keys/1', answer);
+  for (const id of answer.accessKeyIds) printLine(printable(id));
+}
+
+export async function removeRootKey(id: string, flags: AccessFlags): Promise<void> {
+  await openServerApi(flags).fleet('DELETE', `${ROOT_KEYS}/${encodeURIComponent(id)}`);
+  done('tributary.access-root-key-rm/1', { accessKeyId: id }, `removed ${printable(id)}`, flags);
 }
 
 export async function putPolicy(user: string, name: string, file: string, flags: AccessFlags): Promise<void> {

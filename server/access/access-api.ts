@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Caller } from './caller.ts';
 import { newestEntries } from './audit-reader.ts';
+import type { AccessKeys } from './access-keys.ts';
 import type { Authorizer } from './authorizer.ts';
 import { reasonOf } from './authorizer.ts';
 import { userArn } from './principal.ts';
@@ -9,6 +10,7 @@ import type { Principal } from './principal.ts';
 import { SESSION_MS_DEFAULT, SESSION_MS_MAX, SESSION_MS_MIN } from './sessions.ts';
 import type { Sessions } from './sessions.ts';
 import { mintSession } from './mint-session.ts';
+import { rootKeyRoutes } from './root-key-routes.ts';
 import type { UserKey, UserRow } from './user-row.ts';
 import type { Users } from './users.ts';
 import { BadBody, parseJson } from '../wire/json-body.ts';
@@ -17,6 +19,7 @@ import { jsonReply } from '../wire/reply.ts';
 import type { Reply } from '../wire/reply.ts';
 
 export interface AccessApiParts {
+  readonly keys: AccessKeys;
   readonly users: Users;
   readonly sessions: Sessions;
   readonly authorizer: Authorizer;
@@ -78,6 +81,7 @@ export function accessRoutes(parts: AccessApiParts): ApiRoute[] {
     }),
     ...keyRoutes(route, user, users),
     ...policyRoutes(route, user, users),
+    ...rootKeyRoutes(route, parts.keys),
     {
       ...route('POST', '/api/v1/access/check', 'SimulatePolicy', (call) => check(call, parts)),
       isQuestion: true,
@@ -87,7 +91,7 @@ export function accessRoutes(parts: AccessApiParts): ApiRoute[] {
   ];
 }
 
-type RouteMaker = (
+export type RouteMaker = (
   method: ApiRoute['method'],
   path: string,
   action: string,

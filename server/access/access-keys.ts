@@ -56,6 +56,18 @@ export class AccessKeys {
     this.#secrets.set(accessKeyId, secretAccessKey);
   }
 
+  /** In no order. */
+  ids(): string[] {
+    return [...this.#secrets.keys()];
+  }
+
+  /** False: there is no such key. */
+  async remove(accessKeyId: string): Promise<boolean> {
+    if (!this.#secrets.has(accessKeyId)) return false;
+    await this.#meta.del(PREFIX + accessKeyId, 'any');
+    return this.#secrets.delete(accessKeyId);
+  }
+
   /** Makes the first pair and returns the path of the file that holds it. */
   async installFirst(dataFolder: string): Promise<string> {
     const pair = {

@@ -58,7 +58,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       return denial;
     },
     sessions,
-    routes: accessRoutes({ users, sessions, authorizer, root, auditPath: options.auditPath }),
+    routes: accessRoutes({ keys, users, sessions, authorizer, root, auditPath: options.auditPath }),
   };
 }
 

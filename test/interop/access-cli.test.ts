@@ -175,3 +175,21 @@ test('changes and refusals are audited, reads and secrets are not', async () => 
   for (const secret of ['very private', env['AWS_SECRET_ACCESS_KEY'] ?? '?', 'Signature='])
     expect(text).not.toContain(secret);
 });
+
+test('a key of the root that is not used any more can be taken away, by the root only', async () => {
+  await server.kill('SIGTERM');
+  const second = { TRIBUTARY_ACCESS_KEY_ID: 'SECOND', TRIBUTARY_SECRET_ACCESS_KEY: 'second-secret' };
+  server = await startServer({ data: server.data, env: second });
+  expect((await access('root-key', 'ls')).stdout).toBe('SECOND\nTESTKEY\n');
+  expect((await access('root-key', 'rm', 'TESTKEY')).stderr).toContain('cannot be removed');
+  const bySecond = (...parameters: string[]) => cli(['access', ...parameters], second);
+  expect((await bySecond('root-key', 'rm', 'TESTKEY')).code).toBe(0);
+  expect((await access('root-key', 'ls')).code).toBe(4);
+  expect((await bySecond('root-key', 'rm', 'TESTKEY')).code).toBe(3);
+  await bySecond('user', 'create', 'greedy');
+  const env = environmentOf((await bySecond('key', 'create', 'greedy')).stdout);
+  const everything = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}';
+  await cli(['access', 'policy', 'put', 'greedy', 'all', '-'], second, everything);
+  expect((await cli(['access', 'user', 'ls'], env)).code).toBe(0);
+  expect((await cli(['access', 'root-key', 'rm', 'SECOND'], env)).code).toBe(4);
+});
