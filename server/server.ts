@@ -1,7 +1,6 @@
 // The composition root of the central program: builds every part, in the order the data needs them, and closes them
 // in the other. It reads no arguments and ends no process; program.ts does.
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { systemClock } from '../runtime/clock.ts';
 import { codecFor } from '../runtime/codecs.ts';
 import { openDataFolder } from '../runtime/data-folder.ts';
@@ -20,7 +19,6 @@ import { rememberFailure } from '../storage/verify/store-probe.ts';
 import { openStore } from '../storage/salvage/store-recovery.ts';
 import { TributaryError } from '../stream/errors.ts';
 import type { Log } from '../stream/ports.ts';
-import { AuditLog } from './access/audit-log.ts';
 import { installAccessKeys } from './access/install-access-keys.ts';
 import { openAccess } from './access/open-access.ts';
 import { openSecret } from './access/server-secrets.ts';
@@ -147,21 +145,22 @@ async function build(
 
   // Who may do what.
   const keys = await installAccessKeys(store.meta, sealer, folder.path, env, log);
-  const auditPath = join(folder.path, AUDIT_FILE);
-  const audit = await AuditLog.open(auditPath, { clock, log: log.child('audit') });
-  parts.defer(() => audit.close());
-  const access = await openAccess({
-    ...account,
-    ...resourceFacts(catalog, consumers),
-    meta: store.meta,
-    sealer,
-    clock,
-    keys,
-    audit,
-    auditPath,
-    auth: config.auth,
-  });
-  const { verify } = access;
+  const access = await openAccess(
+    {
+      ...account,
+      ...resourceFacts(catalog, consumers),
+      dataFolder: folder.path,
+      meta: store.meta,
+      sealer,
+      clock,
+      keys,
+      auth: config.auth,
+      metrics,
+      log: log.child('access'),
+    },
+    parts,
+  );
+  const { verify, audit } = access;
   const tokens = new TokenSigner(await openSecret(store.meta, sealer, 'iterators'));
 
   // Gateways.
@@ -180,7 +179,7 @@ async function build(
   const arnPrefix = `arn:aws:tributary:${account.region}:${account.accountId}`;
   const enrol = enrolHandler({ codes, identity, guesses, audit, arnPrefix, log: fleetLog });
   const routes = [...fleetRoutes({ registry, codes, arnPrefix }), ...access.routes];
-  const api = apiHandler(routes, { ...access, audit, log: fleetLog });
+  const api = apiHandler(routes, { ...access, log: fleetLog });
   const syncLog = log.child('sync');
   const quota = new LaneQuota(monotonicMs);
   const target = new StreamIngest({ catalog, log: store.log, digest, quota, meters, traffic });
@@ -254,7 +253,6 @@ async function build(
   };
 }
 
-const AUDIT_FILE = 'audit.log';
 const SCALING_INTERVAL_MS = 5_000;
 const PRUNING_INTERVAL_MS = 60_000;
 

@@ -169,6 +169,9 @@ test('changes and refusals are audited, reads and secrets are not', async () => 
     sourceAddress: '127.0.0.1',
   });
   expect(entries.at(-2)?.['requestId']).toMatch(/^[0-9a-f-]{36}$/);
+  const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text();
+  for (const by of ['signature', 'policy'])
+    expect(metrics).toMatch(new RegExp(`tributary_refused_requests_total\\{by="${by}"\\} [1-9]`));
   const path = join(server.data, 'audit.log');
   expect(statSync(path).mode & 0o777).toBe(0o600);
   const text = readFileSync(path, 'utf8') + server.stderr();
