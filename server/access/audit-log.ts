@@ -2,6 +2,7 @@
 // reads. A line is written as soon as the disk takes it and synced a second later; no request waits for it.
 import { open, rename } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { TributaryError } from '../../stream/errors.ts';
 import type { Clock, Log } from '../../stream/ports.ts';
 
 export interface AuditEntry {
@@ -43,6 +44,8 @@ export class AuditLog {
   #bytes: number;
   #pending: string[] = [];
   #writing: Promise<void> | null = null;
+  /** The file ends in the middle of a line. */
+  #isTorn: boolean;
   #isDirty = false;
   #isFailing = false;
   /** Entries that did not fit or could not be written. */
@@ -51,19 +54,26 @@ export class AuditLog {
   #denied = 0;
   readonly #timer: NodeJS.Timeout;
 
-  private constructor(path: string, file: FileHandle, bytes: number, options: AuditOptions) {
+  private constructor(path: string, file: FileHandle, bytes: number, isTorn: boolean, options: AuditOptions) {
     this.#path = path;
     this.#file = file;
     this.#bytes = bytes;
+    this.#isTorn = isTorn;
     this.#options = options;
     this.#timer = setInterval(() => void this.#sync(), SYNC_MS);
     this.#timer.unref();
   }
 
+  /** Throws CONFIG_INVALID. */
   static async open(path: string, options: AuditOptions): Promise<AuditLog> {
-    const file = await open(path, 'a+', 0o600);
-    await endTornLine(file);
-    return new AuditLog(path, file, (await file.stat()).size, options);
+    try {
+      const file = await open(path, 'a+', 0o600);
+      return new AuditLog(path, file, (await file.stat()).size, await isTorn(file), options);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const text = `the audit log ${path} cannot be opened: ${reason}; move away what is there, or give the program the right to it`;
+      throw new TributaryError('CONFIG_INVALID', text, { cause });
+    }
   }
 
   record(entry: AuditEntry): void {
@@ -134,8 +144,11 @@ export class AuditLog {
   async #append(lines: readonly string[]): Promise<void> {
     try {
       if (this.#bytes > (this.#options.fileBytesMax ?? FILE_BYTES_MAX)) await this.#rotate();
-      const text = this.#lostLine() + lines.join('');
+      const text = (this.#isTorn ? '\n' : '') + this.#lostLine() + lines.join('');
+      // A write that fails may have written half of it.
+      this.#isTorn = true;
       await this.#file.appendFile(text);
+      this.#isTorn = false;
       this.#bytes += Buffer.byteLength(text);
       this.#lost = 0;
       this.#isDirty = true;
@@ -179,11 +192,11 @@ export class AuditLog {
 }
 
 /** A power cut may leave half a line, which would swallow the next one. */
-async function endTornLine(file: FileHandle): Promise<void> {
+async function isTorn(file: FileHandle): Promise<boolean> {
   const { size } = await file.stat();
-  if (size === 0) return;
+  if (size === 0) return false;
   const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
-  if (buffer.toString() !== '\n') await file.appendFile('\n');
+  return buffer.toString() !== '\n';
 }
 
 /** 0: the one that is written. */

@@ -105,6 +105,13 @@ it('what cannot be written is counted, said once, and told when it can be writte
   expect(await newestEntries(path, 2)).toMatchObject([{ notListed: 2 }, { requestId: 'again' }]);
 });
 
+it('says what keeps it from being opened', async () => {
+  await expect(AuditLog.open(folder, { clock, log })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/audit log .* cannot be opened: EISDIR.*; move away/) as unknown,
+  });
+});
+
 it('goes on in the file of the last start, behind a torn line, too', async () => {
   audit.record(entry());
   await audit.close();
