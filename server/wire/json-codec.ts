@@ -22,13 +22,34 @@ function textOf(value: unknown): string {
   return value instanceof SelfWritten ? value.json() : JSON.stringify(value);
 }
 
+/** Lists, maps and members of one body, those within strings counted as well: 50 MB of objects at most. */
+const MARKS_MAX = 500_000;
+/** In less there is no room for that many that would matter. */
+const UNCOUNTED_BYTES_MAX = 1024 * 1024;
+
 /** Undefined for bytes that are no UTF-8, too. */
 function parse(body: Uint8Array): object | undefined {
-  if (!isUtf8(body)) return undefined;
+  if (!isUtf8(body) || isIntricate(body)) return undefined;
   try {
     const parsed: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Bodies are parsed before their signature is checked: 16 MiB of empty lists would take a second and half a gigabyte of
+ * whoever answers them.
+ */
+function isIntricate(body: Uint8Array): boolean {
+  if (body.length <= UNCOUNTED_BYTES_MAX) return false;
+  let marks = 0;
+  for (let at = 0; at < body.length; at += 1) if (isMark(body[at])) marks += 1;
+  return marks > MARKS_MAX;
+}
+
+/** `[`, `{` or `:`. */
+function isMark(byte: number | undefined): boolean {
+  return byte === 0x5b || byte === 0x7b || byte === 0x3a;
 }

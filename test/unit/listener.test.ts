@@ -311,6 +311,16 @@ test('slow clients are cut off: in the headers, in the body, over both protocols
   expect((await http1(port, headersFor('ListStreams'), '{}')).status).toBe(200);
 });
 
+test('a connection of HTTP/2 on which nothing moves is closed, a broken one too', async () => {
+  const { port, url } = await start(false, {}, { keepAliveMs: 150 });
+  const session = http2Connect(url);
+  const goaway = once(session, 'goaway');
+  await once(session, 'close');
+  await goaway;
+  // A frame of an impossible length: the server says so, and then nothing more.
+  expect(await raw(port, `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${'\u00ff'.repeat(500)}`)).not.toBe('');
+});
+
 test('bodies on their way are bounded together', async () => {
   const { port } = await start(false, { allBytes: 900 });
   const waiting = httpRequest({
