@@ -5,6 +5,7 @@ import { createServer as createHttp2Server } from 'node:http2';
 import type { Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import type { WireLimits } from './limits.ts';
 
 export type WireRequest = IncomingMessage | Http2ServerRequest;
@@ -36,6 +37,8 @@ export class HttpServers {
   }
 
   serve(socket: Socket, protocol: 'http/1.1' | 'h2'): void {
+    // Node's HTTP/2 turns away a socket whose TLS handshake did not name it.
+    if (socket instanceof TLSSocket) socket.alpnProtocol = protocol;
     (protocol === 'h2' ? this.#http2 : this.#http).emit('connection', socket);
   }
 

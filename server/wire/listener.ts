@@ -1,5 +1,5 @@
-// A port, plaintext or TLS, and its closing within a bound. Both serve HTTP/1.1 and HTTP/2: over TLS the handshake says
-// which, in plaintext the first three bytes do (prior knowledge).
+// A port, plaintext or TLS, and its closing within a bound. Both serve HTTP/1.1 and HTTP/2: the handshake of TLS says which,
+// or the first three bytes do (prior knowledge).
 import { createServer as createNetServer } from 'node:net';
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
@@ -61,10 +61,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   };
 }
 
+/** Not every client says in its handshake which HTTP it will speak: that of the SDK for Java begins with HTTP/2 as it is. */
 function tlsServer({ key, cert }: KeyAndCertificate, servers: HttpServers, limits: WireLimits): TlsServer {
   const options = { key, cert, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: limits.helloMs };
   return createTlsServer(options, (socket) => {
-    servers.serve(socket, socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1');
+    const { alpnProtocol } = socket;
+    if (alpnProtocol === 'h2' || alpnProtocol === 'http/1.1') servers.serve(socket, alpnProtocol);
+    else sniff(socket, limits.helloMs, servers);
   });
 }
 

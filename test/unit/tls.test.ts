@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { makeSelfSigned } from '../../runtime/self-signed.ts';
 import type { KeyAndCertificate } from '../../runtime/self-signed.ts';
@@ -71,6 +72,19 @@ test('HTTP/1.1 and HTTP/2 by what the client asks for', async () => {
   const session = http2Connect(url, { ca: tls.cert });
   expect(String(await session.request({ ':path': '/' }).toArray())).toBe('2.0');
   session.close();
+});
+
+test('HTTP/1.1 and HTTP/2 by the first bytes, when the handshake does not say', async () => {
+  const tls = makeSelfSigned(NAMES, Date.now());
+  const { port, url } = await start(tls);
+  const silent = (): TLSSocket => tlsConnect({ host: '127.0.0.1', port, ca: tls.cert });
+  const session = http2Connect(url, { createConnection: silent });
+  expect(String(await session.request({ ':path': '/' }).toArray())).toBe('2.0');
+  session.close();
+  const socket = silent();
+  expect(socket.alpnProtocol).not.toBe('http/1.1');
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  expect(String(Buffer.concat((await socket.toArray()) as Buffer[]))).toMatch(/^HTTP\/1\.1 200 [^]*1\.1/);
 });
 
 test('a new certificate holds for new connections; a broken one changes nothing', async () => {
