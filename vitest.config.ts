@@ -2,11 +2,17 @@
 // processes of their own.
 import { defineConfig } from 'vitest/config';
 
+const isNightly = process.env['NIGHTLY'] === 'true';
+
 const project = (name: string, options = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    exclude: isNightly ? [] : ['**/*.nightly.test.ts'],
+    ...options,
+  },
 });
 
-const isNightly = process.env['NIGHTLY'] === 'true';
 const processes = { pool: 'forks', testTimeout: isNightly ? 3_600_000 : 180_000, hookTimeout: 60_000 };
 
 export default defineConfig({

@@ -5,9 +5,11 @@ import type { TestContext } from 'vitest';
 
 const PACKAGES = {
   aws: 'awscli',
+  java: 'default-jdk-headless',
   mosquitto: 'mosquitto',
   mosquitto_pub: 'mosquitto-clients',
   mosquitto_sub: 'mosquitto-clients',
+  mvn: 'maven',
   openssl: 'openssl',
   script: 'bsdutils',
   socat: 'socat',
