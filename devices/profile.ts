@@ -28,8 +28,7 @@ const KEY_PREFIX_CHARACTERS = PARTITION_KEY_CHARACTERS_MAX - 1 - MD5_HEX_CHARACT
 /** The name itself, or what is left of a long one with its MD5 so that two long names stay two keys. */
 export function partitionKeyOf(name: string, digest: Digest): string {
   if (name.length <= PARTITION_KEY_CHARACTERS_MAX) return name;
-  const hex = Array.from(digest.md5(name), (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${wholeCharacters(name, KEY_PREFIX_CHARACTERS)}#${hex}`;
+  return `${wholeCharacters(name, KEY_PREFIX_CHARACTERS)}#${digest.md5Hex(name)}`;
 }
 
 /** A cut through a surrogate pair would become U+FFFD on the wire, so the half is left out. */

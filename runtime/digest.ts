@@ -4,6 +4,6 @@ import { crc32 } from 'node:zlib';
 import type { Digest } from '../stream/ports.ts';
 
 export const nodeDigest: Digest = {
-  md5: (text) => hash('md5', text, 'buffer'),
+  md5Hex: (text) => hash('md5', text),
   crc32: (bytes, seed) => crc32(bytes, seed),
 };

@@ -1,5 +1,6 @@
 // Where the records of gateways go: a lane's stream is found or made, and its shard followed when that is closed.
 import { parseHeader } from '../stream/block-header.ts';
+import { toHashText } from '../stream/hash-range.ts';
 import { TributaryError, isTributaryError } from '../stream/errors.ts';
 import type { Digest, LaneState, ShardLog, ShardRef } from '../stream/ports.ts';
 import { shardFor } from '../stream/shard-map.ts';
@@ -94,7 +95,7 @@ export class StreamIngest implements IngestTarget {
     try {
       if (this.#parts.catalog.find(stream) === undefined) this.#checkStreams(gateway);
       const row = await this.#parts.catalog.ensure(stream, { ...AUTO_CREATED, madeFor: gateway });
-      const shard = shardFor(row.map, hashKey);
+      const shard = shardFor(row.map, toHashText(hashKey));
       return { ref: shardRef(row, shard), row, shard: shard.index };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;

@@ -88,21 +88,22 @@ export function answerWaiters(
   }
 }
 
-interface PositionRun {
+/** Records that follow each other in one block. */
+export interface PositionRun {
   readonly first: Position;
   readonly count: number;
 }
 
 /** Where the records of one append are, in their order. Made when they are asked for: most writers never ask. */
 export class AppendedPositions implements Iterable<Position> {
-  readonly #runs: readonly PositionRun[];
+  readonly runs: readonly PositionRun[];
 
   constructor(runs: readonly PositionRun[]) {
-    this.#runs = runs;
+    this.runs = runs;
   }
 
   *[Symbol.iterator](): Generator<Position> {
-    for (const { first, count } of this.#runs)
+    for (const { first, count } of this.runs)
       for (let index = 0; index < count; index += 1) yield behind(first, index);
   }
 }

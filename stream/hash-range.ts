@@ -1,5 +1,4 @@
 // Hash keys: [0, 2^128), and the inclusive ranges of them that shards own.
-import { viewOf } from './block-header.ts';
 import { TributaryError, assert } from './errors.ts';
 import type { Digest } from './ports.ts';
 
@@ -13,8 +12,22 @@ export interface HashRange {
 
 /** MD5 of the partition key as an unsigned big-endian number (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string, digest: Digest): bigint {
-  const md5 = viewOf(digest.md5(partitionKey));
-  return (md5.getBigUint64(0) << 64n) | md5.getBigUint64(8);
+  return fromHashText(hashTextOf(partitionKey, digest));
+}
+
+/** A hash key as 32 small hex digits: sorts as the number does, and costs no bigint for each record. */
+export type HashText = string & { readonly __brand: 'HashText' };
+
+export function hashTextOf(partitionKey: string, digest: Digest): HashText {
+  return digest.md5Hex(partitionKey) as HashText;
+}
+
+export function toHashText(hashKey: bigint): HashText {
+  return hashKey.toString(16).padStart(32, '0') as HashText;
+}
+
+export function fromHashText(text: HashText): bigint {
+  return BigInt(`0x${text}`);
 }
 
 /** A decimal explicit hash key. Throws HASH_KEY_INVALID outside [0, 2^128). */

@@ -10,8 +10,8 @@ export interface Clock {
 }
 
 export interface Digest {
-  /** MD5 of the UTF-8 bytes, 16 bytes. */
-  md5(text: string): Uint8Array;
+  /** MD5 of the UTF-8 bytes, 32 small hex digits. */
+  md5Hex(text: string): string;
   /** CRC-32 (ISO 3309), continuing `seed`. */
   crc32(bytes: Uint8Array, seed?: number): number;
 }

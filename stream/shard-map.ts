@@ -1,7 +1,7 @@
 // Which shard owns which hash keys, and who came from whom. Immutable values: split and merge return a new map.
 import { TributaryError, assert } from './errors.ts';
-import { HASH_KEY_MAX, evenRanges, rangeHas } from './hash-range.ts';
-import type { HashRange } from './hash-range.ts';
+import { HASH_KEY_MAX, evenRanges, toHashText } from './hash-range.ts';
+import type { HashRange, HashText } from './hash-range.ts';
 
 export interface Shard {
   /** Never used again in the stream. */
@@ -50,10 +50,37 @@ export function openShards(map: ShardMap): Shard[] {
   return open.toSorted((a, b) => (a.range.start < b.range.start ? -1 : 1));
 }
 
-export function shardFor(map: ShardMap, hashKey: bigint): Shard {
-  const owner = map.shards.find((shard) => shard.closedAtMs === null && rangeHas(shard.range, hashKey));
+/** The open shard that owns a hash key. */
+export function shardFor(map: ShardMap, hashKey: HashText): Shard {
+  const { starts, shards } = routesOf(map);
+  let low = 0;
+  let high = starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((starts[middle] ?? '') <= hashKey) low = middle;
+    else high = middle;
+  }
+  const owner = shards[low];
   assert(owner !== undefined, 'the open shards cover every hash key');
   return owner;
+}
+
+interface Routes {
+  /** Ascending; each range ends where the next one starts. */
+  readonly starts: readonly HashText[];
+  readonly shards: readonly Shard[];
+}
+
+/** Of maps in use: maps are never changed. */
+const routes = new WeakMap<ShardMap, Routes>();
+
+function routesOf(map: ShardMap): Routes {
+  const known = routes.get(map);
+  if (known !== undefined) return known;
+  const shards = openShards(map);
+  const made = { starts: shards.map(({ range }) => toHashText(range.start)), shards };
+  routes.set(map, made);
+  return made;
 }
 
 /** Children [start, at - 1] and [at, end]. Throws SHARD_RANGE_INVALID unless start + 1 < at < end. */

@@ -94,6 +94,10 @@ export async function readPage(
   ShardIterator: string,
   Limit: number,
 ): Promise<ReadPage> {
-  const reply = await getRecords({ ShardIterator, Limit }, context);
-  return JSON.parse(String(JSON_CODEC.write(reply))) as ReadPage;
+  return (await asJson(getRecords({ ShardIterator, Limit }, context))) as ReadPage;
+}
+
+/** A reply as a client parses it. */
+export async function asJson(reply: Promise<object | undefined>): Promise<unknown> {
+  return JSON.parse(String(JSON_CODEC.write((await reply) ?? {})));
 }

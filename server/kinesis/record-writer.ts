@@ -1,13 +1,16 @@
 // From a partition key to a place in a shard: which shard a record goes to, and its sequence number.
-import { hashKeyOf, parseHashKey } from '../../stream/hash-range.ts';
+import { fromHashText, hashTextOf, parseHashKey, toHashText } from '../../stream/hash-range.ts';
+import type { HashText } from '../../stream/hash-range.ts';
+import type { RecordInput } from '../../stream/record.ts';
 import { isTributaryError } from '../../stream/errors.ts';
-import type { Position } from '../../stream/position.ts';
 import { sequenceNumbersOf } from '../../stream/sequence-number.ts';
 import { shardFor, shardIdOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError, rateExceeded } from './errors.ts';
 import { streamNotFound } from './stream-errors.ts';
+import type { ShardMeters } from './shard-meter.ts';
+import type { Traffic } from './traffic.ts';
 import { shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
@@ -17,7 +20,7 @@ export interface PutEntry {
   readonly ExplicitHashKey?: string;
 }
 
-export type Placed = { readonly ShardId: string; readonly SequenceNumber: string };
+type Placed = { readonly ShardId: string; readonly SequenceNumber: string };
 
 /** Data and key of a record against the stream's limit (Kinesis API, MaxRecordSizeInKiB). */
 export function checkSize(row: StreamRow, entry: PutEntry): void {
@@ -33,11 +36,11 @@ export interface Share {
   readonly parts: readonly Part[];
 }
 
-interface Part {
-  readonly entry: PutEntry;
+interface Part extends RecordInput {
   /** In the request. */
   readonly place: number;
-  readonly hashKey: bigint;
+  readonly hashKey: HashText;
+  readonly bytes: number;
 }
 
 export type Answer = Placed | { readonly error: unknown };
@@ -46,7 +49,13 @@ export type Answer = Placed | { readonly error: unknown };
 export function shareByShard(row: StreamRow, entries: readonly PutEntry[], context: KinesisContext): Share[] {
   return sharesOf(
     row,
-    entries.map((entry, place) => ({ entry, place, hashKey: hashKeyFor(entry, context) })),
+    entries.map((entry, place) => ({
+      partitionKey: entry.PartitionKey,
+      data: entry.Data,
+      place,
+      hashKey: hashKeyFor(entry, context),
+      bytes: entryBytes(entry),
+    })),
   );
 }
 
@@ -71,8 +80,8 @@ const REROUTES_MAX = 5;
 /** What the shard's limits let in now; the rest is answered. */
 function admit(row: StreamRow, share: Share, answers: Answer[], context: KinesisContext): Share {
   const meter = context.meters.of(row.id, share.shard.index);
-  const parts = share.parts.filter(({ entry, place }) => {
-    if (meter.takeWrite(entryBytes(entry))) return true;
+  const parts = share.parts.filter(({ bytes, place }) => {
+    if (meter.takeWrite(bytes)) return true;
     context.traffic.throttled('write', row, share.shard.index);
     answers[place] = { error: rateExceeded(row, share.shard, context.account) };
     return false;
@@ -93,9 +102,7 @@ async function writeShare(
 ): Promise<void> {
   if (share.parts.length === 0) return;
   try {
-    const places = share.parts.map(({ place }) => place);
-    const placed = await putToShard(row, share, context);
-    placed.forEach((one, index) => (answers[places[index] ?? 0] = one));
+    await putToShard(row, share, answers, context);
   } catch (error) {
     const moved = reroutesLeft > 0 && isTributaryError(error, 'SHARD_CLOSED');
     const next = moved ? await afterReshard(row, context) : undefined;
@@ -132,34 +139,31 @@ function sharesOf(row: StreamRow, parts: readonly Part[]): Share[] {
 async function putToShard(
   row: StreamRow,
   { shard, parts }: Share,
+  answers: Answer[],
   { records, traffic, meters }: KinesisContext,
-): Promise<Placed[]> {
-  const input = parts.map(({ entry }) => ({ partitionKey: entry.PartitionKey, data: entry.Data }));
-  const positions = await records.append(shardRef(row, shard), input, { class: 'normal' });
-  const meter = meters.of(row.id, shard.index);
-  let bytes = 0;
-  for (const { entry, hashKey } of parts) {
-    const size = entryBytes(entry);
-    bytes += size;
-    if (meter.keys.isDue(size)) meter.keys.add(entry.PartitionKey, hashKey);
+): Promise<void> {
+  const positions = await records.append(shardRef(row, shard), parts, { class: 'normal' });
+  const ShardId = shardIdOf(shard.index);
+  let part = 0;
+  // What is put together usually lies in one block, where only the index differs.
+  for (const { first, count } of positions.runs) {
+    const numberAt = sequenceNumbersOf(first, shard.index);
+    for (let index = 0; index < count; index += 1, part += 1) {
+      answers[parts[part]?.place ?? 0] = { ShardId, SequenceNumber: numberAt(index) };
+    }
   }
-  meter.wrote(parts.length, bytes);
-  traffic.stored(row, shard.index, { records: parts.length, bytes });
-  return placed(positions, shard);
+  count(row, { shard, parts }, traffic, meters);
 }
 
-/** What is put together usually lies in one block, where only the index differs. */
-function placed(positions: Iterable<Position>, shard: Shard): Placed[] {
-  const ShardId = shardIdOf(shard.index);
-  let block = -1n;
-  let numberAt: (index: number) => string = String;
-  return Array.from(positions, (position) => {
-    if (position >> 16n !== block) {
-      block = position >> 16n;
-      numberAt = sequenceNumbersOf((block << 16n) as Position, shard.index);
-    }
-    return { ShardId, SequenceNumber: numberAt(Number(position & 0xffffn)) };
-  });
+function count(row: StreamRow, { shard, parts }: Share, traffic: Traffic, meters: ShardMeters): void {
+  const meter = meters.of(row.id, shard.index);
+  let total = 0;
+  for (const { partitionKey, hashKey, bytes } of parts) {
+    total += bytes;
+    if (meter.keys.isDue(bytes)) meter.keys.add(partitionKey, fromHashText(hashKey));
+  }
+  meter.wrote(parts.length, total);
+  traffic.stored(row, shard.index, { records: parts.length, bytes: total });
 }
 
 /** A shard that is still closed could not be split or merged to its end: the disk is full. */
@@ -179,10 +183,10 @@ function wireError(
 }
 
 /** Throws InvalidArgumentException for an explicit key outside [0, 2^128). */
-function hashKeyFor(entry: PutEntry, { digest }: KinesisContext): bigint {
-  if (entry.ExplicitHashKey === undefined) return hashKeyOf(entry.PartitionKey, digest);
+function hashKeyFor(entry: PutEntry, { digest }: KinesisContext): HashText {
+  if (entry.ExplicitHashKey === undefined) return hashTextOf(entry.PartitionKey, digest);
   try {
-    return parseHashKey(entry.ExplicitHashKey);
+    return toHashText(parseHashKey(entry.ExplicitHashKey));
   } catch {
     const text = `Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was ${entry.ExplicitHashKey}`;
     throw kinesisError('InvalidArgumentException', text);

@@ -1,5 +1,5 @@
 // Bodies of `application/x-amz-json-1.1`: timestamps are seconds, blobs base64 text.
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { SelfWritten } from './body-codec.ts';
 import type { BodyCodec } from './body-codec.ts';
 import { JSON_SCALARS } from './scalar-types.ts';
@@ -27,11 +27,19 @@ const MARKS_MAX = 500_000;
 /** In less there is no room for that many that would matter. */
 const UNCOUNTED_BYTES_MAX = 1024 * 1024;
 
+/** Undefined: the bytes are no UTF-8. Most bodies are ASCII, which one byte a character holds: faster to make and to parse. */
+function textIn(body: Uint8Array): string | undefined {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  return isUtf8(bytes) ? bytes.toString() : undefined;
+}
+
 /** Undefined for bytes that are no UTF-8, too. */
 function parse(body: Uint8Array): object | undefined {
-  if (!isUtf8(body) || isIntricate(body)) return undefined;
+  const text = textIn(body);
+  if (text === undefined || isIntricate(body)) return undefined;
   try {
-    const parsed: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
+    const parsed: unknown = JSON.parse(text);
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined;
   } catch {
     return undefined;

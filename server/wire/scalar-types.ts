@@ -48,7 +48,7 @@ export function coerceScalar(scalars: BodyScalars, type: ScalarShape['type'], va
 
 export function coerceString(value: unknown): string {
   if (typeof value !== 'string') throw conversionError(value, 'an String');
-  if (/\p{Surrogate}/u.test(value)) throw serializationError('Unpaired surrogate in a string');
+  if (!value.isWellFormed()) throw serializationError('Unpaired surrogate in a string');
   return value;
 }
 

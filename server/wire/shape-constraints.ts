@@ -1,6 +1,6 @@
 // Second half of checking a body: the bounds, patterns and required members of its shapes, in the words of AWS.
 import { clientError } from './service-error.ts';
-import { shapeNamed } from './shape.ts';
+import { membersOf, shapeNamed } from './shape.ts';
 import type { MapShape, ScalarShape, Shape, Shapes, StructureShape } from './shape.ts';
 
 const ERRORS_MAX = 10;
@@ -15,9 +15,54 @@ export function checkConstraints(
   shape: StructureShape,
   input: Readonly<Record<string, unknown>>,
 ): void {
+  // Nearly all inputs are right: paths and texts are made for the others.
+  if (!isValid(shapes, shape, input)) throwFindings(shapes, shape, input);
+}
+
+/** Does not throw when `isValid` says that there is nothing to find. */
+export function throwFindings(
+  shapes: Shapes,
+  shape: StructureShape,
+  input: Readonly<Record<string, unknown>>,
+): void {
   const findings = new Findings();
   checkMembers(shapes, shape, input, '', findings);
   findings.raise();
+}
+
+/** Whether there is nothing to find. */
+export function isValid(shapes: Shapes, shape: Shape, value: unknown): boolean {
+  if (!isWithinBounds(shape, value)) return false;
+  if (shape.type === 'structure') {
+    const members = value as Readonly<Record<string, unknown>>;
+    return membersOf(shapes, shape).every(({ name, shape: memberShape, isRequired }) => {
+      const member = members[name];
+      return member === undefined ? !isRequired : isValid(shapes, memberShape, member);
+    });
+  }
+  if (shape.type === 'list') {
+    const member = shapeNamed(shapes, shape.member);
+    return (value as readonly unknown[]).every(
+      (element) => element !== null && isValid(shapes, member, element),
+    );
+  }
+  if (shape.type !== 'map') return true;
+  const key = shapeNamed(shapes, shape.key);
+  const member = shapeNamed(shapes, shape.value);
+  return Object.entries(value as Readonly<Record<string, unknown>>).every(
+    ([name, entry]) => isWithinBounds(key, name) && entry !== null && isWithinBounds(member, entry),
+  );
+}
+
+function isWithinBounds(shape: Shape, value: unknown): boolean {
+  if (shape.type === 'string') {
+    const text = value as string;
+    if (shape.enum !== undefined && !shape.enum.includes(text)) return false;
+    if (shape.pattern !== undefined && !matches(shape, shape.pattern, text)) return false;
+  }
+  if (shape.min === undefined && shape.max === undefined) return true;
+  const measured = measure(value);
+  return measured >= (shape.min ?? -Infinity) && measured <= (shape.max ?? Infinity);
 }
 
 class Findings {
@@ -51,12 +96,12 @@ function checkMembers(
   prefix: string,
   findings: Findings,
 ): void {
-  for (const [name, memberShape] of Object.entries(shape.members)) {
+  for (const { name, pathName, shape: memberShape, isRequired } of membersOf(shapes, shape)) {
     if (findings.full) return;
-    const path = `${prefix}${name.charAt(0).toLowerCase()}${name.slice(1)}`;
+    const path = `${prefix}${pathName}`;
     const member = value[name];
-    if (member !== undefined) check(shapes, shapeNamed(shapes, memberShape), member, path, findings);
-    else if (shape.required?.includes(name) === true) findings.add(path, 'null', 'Member must not be null');
+    if (member !== undefined) check(shapes, memberShape, member, path, findings);
+    else if (isRequired) findings.add(path, 'null', 'Member must not be null');
   }
 }
 

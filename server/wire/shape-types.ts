@@ -2,7 +2,7 @@
 import { coerceScalar, coerceString } from './scalar-types.ts';
 import type { BodyScalars } from './scalar-types.ts';
 import { serializationError } from './service-error.ts';
-import { shapeNamed } from './shape.ts';
+import { membersOf, shapeNamed } from './shape.ts';
 import type { ListShape, MapShape, Shape, Shapes, StructureShape } from './shape.ts';
 
 export interface Typing {
@@ -18,10 +18,10 @@ export function coerceStructure(
 ): Record<string, unknown> {
   const source = plainObject(value);
   const out: Record<string, unknown> = {};
-  for (const [name, memberShape] of Object.entries(shape.members)) {
+  for (const { name, shape: memberShape } of membersOf(typing.shapes, shape)) {
     const member = Object.hasOwn(source, name) ? source[name] : null;
     if (member === null || member === undefined) continue;
-    out[name] = coerce(typing, shapeNamed(typing.shapes, memberShape), member);
+    out[name] = coerce(typing, memberShape, member);
   }
   return out;
 }

@@ -53,6 +53,30 @@ export type ListShape = Extract<Shape, { type: 'list' }>;
 export type MapShape = Extract<Shape, { type: 'map' }>;
 export type ScalarShape = Exclude<Shape, { type: 'structure' | 'list' | 'map' }>;
 
+export interface Member {
+  readonly name: string;
+  /** As errors spell it: with a small first letter. */
+  readonly pathName: string;
+  readonly shape: Shape;
+  readonly isRequired: boolean;
+}
+
+const membersKnown = new WeakMap<StructureShape, readonly Member[]>();
+
+/** The members of a structure with their shapes, looked up once. */
+export function membersOf(shapes: Shapes, structure: StructureShape): readonly Member[] {
+  const known = membersKnown.get(structure);
+  if (known !== undefined) return known;
+  const members = Object.entries(structure.members).map(([name, shapeName]) => ({
+    name,
+    pathName: `${name.charAt(0).toLowerCase()}${name.slice(1)}`,
+    shape: shapeNamed(shapes, shapeName),
+    isRequired: structure.required?.includes(name) === true,
+  }));
+  membersKnown.set(structure, members);
+  return members;
+}
+
 /** The models are ours: a name they lack is a mistake of ours. */
 export function shapeNamed(shapes: Shapes, name: string): Shape {
   const shape = Object.hasOwn(shapes, name) ? shapes[name] : undefined;

@@ -128,7 +128,7 @@ export function shardTag(name: string): number {
 }
 
 export function laneHash(lane: string | undefined): bigint {
-  return lane === undefined ? NO_LANE : bufferOf(nodeDigest.md5(lane)).readBigUInt64BE(0);
+  return lane === undefined ? NO_LANE : BigInt(`0x${nodeDigest.md5Hex(lane).slice(0, 16)}`);
 }
 
 function writeEnvelope(

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { mergeBlocks, sliceBlock } from '../../stream/block-cut.ts';
 import { decodeBlock, encodeBlock } from '../../stream/block.ts';
 import { isTributaryError } from '../../stream/errors.ts';
-import { HASH_KEY_MAX, hashKeyOf } from '../../stream/hash-range.ts';
+import { HASH_KEY_MAX, hashKeyOf, toHashText } from '../../stream/hash-range.ts';
 import { toPosition } from '../../stream/position.ts';
 import {
   formatSequenceNumber,
@@ -118,7 +118,7 @@ describe('shard map', () => {
           const owners = openShards(map).filter(
             ({ range }) => hashKey >= range.start && hashKey <= range.end,
           );
-          expect(owners).toEqual([shardFor(map, hashKey)]);
+          expect(owners).toEqual([shardFor(map, toHashText(hashKey))]);
           expect(new Set(map.shards.map((shard) => shard.index)).size).toBe(map.shards.length);
         },
       ),

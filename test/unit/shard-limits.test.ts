@@ -8,7 +8,7 @@ import { putRecords } from '../../server/kinesis/operations/put-records.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
-import { iteratorAt, kinesisContext } from '../kinesis-rig.ts';
+import { asJson, iteratorAt, kinesisContext } from '../kinesis-rig.ts';
 
 const TEXT = 'Rate exceeded for shard shardId-000000000000 in stream s under account 000000000000.';
 const refused = { type: 'ProvisionedThroughputExceededException', message: TEXT, retryable: true };
@@ -29,7 +29,7 @@ beforeEach(async () => {
 
 async function put(count: number, bytes: number): Promise<{ failed: number; codes: Set<string> }> {
   const Records = Array.from({ length: count }, () => ({ PartitionKey: 'k', Data: Buffer.alloc(bytes - 1) }));
-  const answer = (await putRecords({ StreamName: 's', Records }, context)) as {
+  const answer = (await asJson(putRecords({ StreamName: 's', Records }, context))) as {
     FailedRecordCount: number;
     Records: { ErrorCode?: string; ErrorMessage?: string }[];
   };

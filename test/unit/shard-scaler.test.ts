@@ -9,7 +9,7 @@ import { ShardPruner } from '../../server/kinesis/shard-pruner.ts';
 import { SCALING_TAG, ShardScaler } from '../../server/kinesis/shard-scaler.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory/memory-store.ts';
-import { hashKeyOf } from '../../stream/hash-range.ts';
+import { hashKeyOf, hashTextOf, toHashText } from '../../stream/hash-range.ts';
 import type { Log, LogFields } from '../../stream/ports.ts';
 import { openShards, shardFor } from '../../stream/shard-map.ts';
 import { kinesisContext } from '../kinesis-rig.ts';
@@ -40,7 +40,7 @@ function write(stream: string, perSecond: Readonly<Record<string, number>>, seco
     nowMs += 1_000;
     for (const [key, count] of Object.entries(perSecond)) {
       const hashKey = hashKeyOf(key, nodeDigest);
-      const meter = meters.of(row.id, shardFor(row.map, hashKey).index);
+      const meter = meters.of(row.id, shardFor(row.map, toHashText(hashKey)).index);
       meter.wrote(count, count * 1_024);
       for (let record = 0; record < count; record += 1)
         if (meter.keys.isDue(1_024)) meter.keys.add(key, hashKey);
@@ -89,9 +89,9 @@ describe('a stream on demand', () => {
     write('s', { ...many(400, 1), [hot]: 600 }, 60);
     await scaler.look();
     const row = context.catalog.get('s');
-    const owner = shardFor(row.map, hashKeyOf(hot, nodeDigest));
+    const owner = shardFor(row.map, hashTextOf(hot, nodeDigest));
     const beside = Object.keys(many(400, 0)).filter(
-      (key) => shardFor(row.map, hashKeyOf(key, nodeDigest)) === owner,
+      (key) => shardFor(row.map, hashTextOf(key, nodeDigest)) === owner,
     );
     // A quarter of the keys shared its shard.
     expect(beside.length).toBeLessThan(70);

@@ -5,8 +5,10 @@ import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
 import { kinesisError } from '../errors.ts';
+import { PutResults } from '../put-results.ts';
+import type { PutResult } from '../put-results.ts';
 import { checkSize, entryBytes, shareByShard, writeShares } from '../record-writer.ts';
-import type { Answer, Placed, PutEntry } from '../record-writer.ts';
+import type { Answer, PutEntry } from '../record-writer.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 const REQUEST_BYTES_MAX = 10 * 1024 * 1024;
@@ -26,10 +28,10 @@ export async function putRecords(input: PutRecordsInput, context: KinesisContext
   const throttled = codes.filter((code) => code === 'ProvisionedThroughputExceededException').length;
   const failed = codes.length - throttled;
   context.traffic.put('PutRecords', row.name, bytes, { records: answers.length, failed, throttled });
-  return { FailedRecordCount: codes.length, Records: answers };
+  return { FailedRecordCount: codes.length, Records: new PutResults(answers) };
 }
 
-function wireAnswer(answer: Answer): Placed | { readonly ErrorCode: string; readonly ErrorMessage: string } {
+function wireAnswer(answer: Answer): PutResult {
   if (!('error' in answer)) return answer;
   const { error } = answer;
   if (error instanceof ServiceError) return { ErrorCode: error.type, ErrorMessage: error.message };
