@@ -18,7 +18,14 @@ export class EventReply {
   #isBlocked = false;
 
   /** Sends the headers and the first message, which clients wait for: from now on errors are messages, too. */
-  constructor({ response, headers, codec }: StreamReply) {
+  static open(reply: StreamReply): EventReply {
+    const events = new EventReply(reply);
+    if (isGone(reply.response)) events.#gone.abort();
+    else events.#begin(reply.headers);
+    return events;
+  }
+
+  private constructor({ response, codec }: StreamReply) {
     this.#response = response;
     this.#codec = codec;
     response.once('close', () => this.#gone.abort());
@@ -27,12 +34,6 @@ export class EventReply {
     response.on('drain', () => {
       this.#isBlocked = false;
     });
-    if (isGone(response)) {
-      this.#gone.abort();
-      return;
-    }
-    writeHead(response, 200, { ...headers, 'Content-Type': CONTENT_TYPE });
-    this.#write({ ':message-type': 'event', ':event-type': 'initial-response' }, {});
   }
 
   /** Aborts when the client is gone. */
@@ -65,6 +66,11 @@ export class EventReply {
     const deadline = setTimeout(() => this.#response.destroy(), ENDING_MS);
     gone.addEventListener('abort', () => clearTimeout(deadline));
     this.#response.end();
+  }
+
+  #begin(headers: StreamReply['headers']): void {
+    writeHead(this.#response, 200, { ...headers, 'Content-Type': CONTENT_TYPE });
+    this.#write({ ':message-type': 'event', ':event-type': 'initial-response' }, {});
   }
 
   #write(headers: EventHeaders, document: object, shape?: DocumentShape): void {

@@ -32,7 +32,7 @@ export async function subscribeToShard(
   const from = await startOf(input, consumer, context);
   endDryRun(input);
   const subscription = claim(consumer, from, context);
-  const events = new EventReply(reply);
+  const events = EventReply.open(reply);
   try {
     await new RecordPush(context, from, events, subscription).run();
     const { failure } = subscription;
