@@ -218,7 +218,7 @@ async function build(
 
   // The door, last: whoever comes in finds everything in place.
   observeHeat(metrics, catalog, meters);
-  observeServer(metrics, { store, records, catalog, sync, registry });
+  observeServer(metrics, { store, records, catalog, subscriptions, sync, registry });
   const handlers: HttpHandlers = {
     onRequest: routeRequests({
       aws,
