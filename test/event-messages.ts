@@ -7,7 +7,7 @@ export interface EventMessage {
 }
 
 /** Throws when the chunks end within a message. */
-export async function* eventMessages(chunks: AsyncIterable<Buffer>): AsyncGenerator<EventMessage> {
+export async function* eventMessages(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<EventMessage> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of chunks) {
     rest = Buffer.concat([rest, chunk]);

@@ -29,6 +29,19 @@ export function kinesis(
   return call(httpUrl, 'POST', '/', { headers, body, service: 'kinesis', ...options });
 }
 
+/** The reply's bytes as they come, of an operation whose reply is a stream. */
+export async function kinesisStream(
+  httpUrl: string,
+  operation: string,
+  input: object,
+): Promise<AsyncIterable<Uint8Array>> {
+  const headers = { 'content-type': JSON_TYPE, 'x-amz-target': `Kinesis_20131202.${operation}` };
+  const request = { headers, body: JSON.stringify(input), service: 'kinesis' };
+  const response = await send(new URL('/', httpUrl).href, 'POST', request);
+  if (response.status === 200 && response.body !== null) return response.body;
+  throw new Error(`${operation} was answered with ${response.status}: ${await response.text()}`);
+}
+
 export function fleet(
   httpUrl: string,
   method: string,
@@ -45,26 +58,26 @@ export function fleet(
   });
 }
 
-async function call(
-  httpUrl: string,
-  method: string,
-  path: string,
-  request: CallOptions & {
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body?: string | Uint8Array;
-    readonly service: string;
-  },
-): Promise<Answer> {
-  const url = new URL(path, httpUrl).href;
+interface SignedCall extends CallOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly service: string;
+}
+
+async function call(httpUrl: string, method: string, path: string, request: SignedCall): Promise<Answer> {
+  const response = await send(new URL(path, httpUrl).href, method, request);
+  const text = await response.text();
+  return { status: response.status, text, body: parsed(text) };
+}
+
+function send(url: string, method: string, request: SignedCall): Promise<Response> {
   const { host: _host, ...headers } = signRequest(
     { method, url, headers: request.headers, body: request.body ?? '' },
     request.credentials ?? CREDENTIALS,
     { region: 'us-east-1', service: request.service, now: request.now ?? Date.now() },
   );
   const body = request.body === undefined ? {} : { body: Buffer.from(request.body) };
-  const response = await fetch(url, { method, headers, ...body });
-  const text = await response.text();
-  return { status: response.status, text, body: parsed(text) };
+  return fetch(url, { method, headers, ...body });
 }
 
 function parsed(text: string): Record<string, unknown> {
