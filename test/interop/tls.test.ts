@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { connect as http2Connect } from 'node:http2';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { CREDENTIALS, run, startServer, stopAll } from '../processes.ts';
+import { CREDENTIALS, run, startGateway, startServer, stopAll } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
+import { fleet, kinesis } from '../signed-requests.ts';
 import { needs } from '../tools.ts';
 
 afterEach(stopAll);
@@ -52,6 +54,30 @@ test('the AWS CLI, HTTP/2 and gateways, across a restart', async (context) => {
   const again = http2Connect(String(next.ready['httpsUrl']), { ca });
   expect(String(await again.request({ ':path': '/healthz' }).toArray())).toContain('ok');
   again.close();
+});
+
+test('a gateway enrols and delivers over TLS', async () => {
+  const server = await startServer({ env: TLS });
+  const { body } = await fleet(server.httpUrl, 'POST', '/api/v1/enrolment-codes', {});
+  const gateway = await startGateway({
+    parameters: ['--server', String(server.ready['httpsUrl']), '--enrol', String(body['code'])],
+    env: { NODE_EXTRA_CA_CERTS: trusted(server) },
+  });
+  const client = await connectAsync(`mqtt://127.0.0.1:${gateway.mqttPort}`);
+  await client.publishAsync('sensors/room1', '21.5', { qos: 1 });
+  await client.endAsync();
+  const start = {
+    StreamName: 'telemetry',
+    ShardId: 'shardId-000000000000',
+    ShardIteratorType: 'TRIM_HORIZON',
+  };
+  const records = async (): Promise<unknown> => {
+    const { body: iterator } = await kinesis(server.httpUrl, 'GetShardIterator', start);
+    const { body: page } = await kinesis(server.httpUrl, 'GetRecords', iterator);
+    return page['Records'];
+  };
+  const expected = { PartitionKey: 'sensors/room1', Data: Buffer.from('21.5').toString('base64') };
+  await expect.poll(records, { timeout: 60_000 }).toEqual([expect.objectContaining(expected)]);
 });
 
 test('SIGTERM ends it with idle and busy TLS connections', async () => {
