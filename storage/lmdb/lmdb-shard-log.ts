@@ -44,7 +44,8 @@ import { nextArrival } from '../time-segments.ts';
 
 /** How often the running time is noted. */
 export const AGE_NOTED_MS = 3_600_000;
-const TAIL_PAGE = { blocks: 100, bytes: 4 * 1024 * 1024 };
+/** What every follower holds that does not keep up; the server has one for each subscriber. */
+const TAIL_PAGE = { blocks: 100, bytes: 1024 * 1024 };
 
 export class LmdbShardLog implements ShardLog {
   readonly caps = { durability: 'disk', blockBytesMax: STORED_BLOCK_BYTES_MAX } as const;
