@@ -46,6 +46,16 @@ const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /** A `Date` header is RFC 1123, the string to sign wants ISO 8601 basic. */
 function normalDate(text: string): string {
+  if (text === lastDate.text) return lastDate.normal;
+  const normal = normalize(text);
+  lastDate = { text, normal };
+  return normal;
+}
+
+/** Requests come many to a second. */
+let lastDate = { text: '', normal: '' };
+
+function normalize(text: string): string {
   const ms = /^\d{8}T\d{6}Z$/.test(text) ? parseIsoBasic(text) : Date.parse(text);
   // A year of five digits has no basic form: it could not be compared with the clock, and the request would never expire.
   if (Number.isNaN(ms) || ms < 0 || ms > LAST_MS) {

@@ -1,5 +1,5 @@
 // The string to sign, the signing key and the signature (AWS General Reference, Signature Version 4, tasks 2 and 3).
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const TERMINATOR = 'aws4_request';
@@ -47,5 +47,5 @@ function hmac(key: string | Buffer, text: string): Buffer {
 }
 
 export function sha256(data: Uint8Array | string): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data);
 }

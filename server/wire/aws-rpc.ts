@@ -1,6 +1,5 @@
 // The protocol of AWS services whose operation stands in X-Amz-Target: from one HTTP request to one operation and back, in
 // JSON or CBOR. The order of checks and every text are those that AWS answers with.
-import { randomBytes, randomUUID } from 'node:crypto';
 import { headersFromRaw } from '../../runtime/sigv4/signable-request.ts';
 import { SigV4Error } from '../../runtime/sigv4/sigv4-error.ts';
 import type { SignableRequest } from '../../runtime/sigv4/signable-request.ts';
@@ -16,6 +15,7 @@ import type { BodyLimits } from './limits.ts';
 import type { WireRequest, WireResponse } from './listener.ts';
 import { originOf } from './origin.ts';
 import type { AwsService, OperationEntry } from './operation.ts';
+import { extendedRequestId, requestId } from './request-id.ts';
 import { header, sendReply } from './reply.ts';
 import type { Reply } from './reply.ts';
 import {
@@ -206,8 +206,8 @@ function errorReply(request: WireRequest, error: ServiceError): Reply {
 
 function replyHeaders(options: AwsRpcOptions, request: WireRequest): Record<string, string> {
   const headers: Record<string, string> = {
-    'x-amzn-RequestId': randomUUID(),
-    'x-amz-id-2': randomBytes(72).toString('base64'),
+    'x-amzn-RequestId': requestId(),
+    'x-amz-id-2': extendedRequestId(),
   };
   if (header(request, 'origin') !== undefined) {
     headers['Access-Control-Allow-Origin'] = options.allowOrigin ?? '*';

@@ -8,6 +8,9 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** To make one string of a longer text and the head would cost more than the second write. */
+const SHORT_TEXT_CHARS = 16 * 1024;
+
 /** node:http and node:http2 add a correct Date themselves; SDKs mend their clock skew by it. */
 export function sendReply(
   response: WireResponse,
@@ -15,15 +18,16 @@ export function sendReply(
   common: Readonly<Record<string, string>> = {},
 ): void {
   if (isGone(response)) return;
-  const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const headers: Record<string, string> = {
     ...common,
     ...reply.headers,
-    'Content-Length': String(body.length),
+    'Content-Length': String(Buffer.byteLength(reply.body)),
   };
   if (reply.contentType !== undefined) headers['Content-Type'] = reply.contentType;
   writeHead(response, reply.status, headers);
-  response.end(body);
+  // Node sends a text together with the head in one piece.
+  const isShort = typeof reply.body === 'string' && reply.body.length <= SHORT_TEXT_CHARS;
+  response.end(isShort ? reply.body : Buffer.from(reply.body));
 }
 
 export function jsonReply(
@@ -63,12 +67,12 @@ export function isGone(response: WireResponse): boolean {
   return stream === undefined || stream.destroyed || stream.closed;
 }
 
-/** One by one: the two classes' `writeHead` have no common signature. */
 export function writeHead(
   response: WireResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
 ): void {
-  response.statusCode = status;
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  // Apart: the two classes' `writeHead` have no common signature.
+  if ('createPushResponse' in response) response.writeHead(status, headers);
+  else response.writeHead(status, headers);
 }
