@@ -8,22 +8,36 @@ import type { TimedRecord } from '../stream/record.ts';
 
 /** A record where it lies. Its position is made when it is asked for: most readers need that of few. */
 export class StoredRecord implements TimedRecord {
-  readonly partitionKey: string;
-  readonly data: Uint8Array;
-  readonly monotonicUs: bigint;
-  /** Position of the first record of its block. */
-  readonly blockFirst: Position;
+  readonly #record: TimedRecord;
+  readonly #stored: Pick<StoredBlock, 'first' | 'arrivalMs'>;
   /** Its place in the block. */
   readonly index: number;
-  readonly arrivalMs: number;
 
-  constructor(record: TimedRecord, stored: StoredBlock, index: number) {
-    this.partitionKey = record.partitionKey;
-    this.data = record.data;
-    this.monotonicUs = record.monotonicUs;
-    this.blockFirst = stored.first;
+  constructor(record: TimedRecord, stored: Pick<StoredBlock, 'first' | 'arrivalMs'>, index: number) {
+    this.#record = record;
+    this.#stored = stored;
     this.index = index;
-    this.arrivalMs = stored.arrivalMs;
+  }
+
+  get partitionKey(): string {
+    return this.#record.partitionKey;
+  }
+
+  get data(): Uint8Array {
+    return this.#record.data;
+  }
+
+  get monotonicUs(): bigint {
+    return this.#record.monotonicUs;
+  }
+
+  /** Position of the first record of its block. */
+  get blockFirst(): Position {
+    return this.#stored.first;
+  }
+
+  get arrivalMs(): number {
+    return this.#stored.arrivalMs;
   }
 
   get position(): Position {

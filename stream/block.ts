@@ -240,7 +240,9 @@ function decodeRecords(
   const records: TimedRecord[] = [];
   let monotonicUs = header.monotonicBaseUs;
   for (let index = 0; index < to; index += 1) {
-    monotonicUs += BigInt(reader.zigzag());
+    const deltaUs = reader.zigzag();
+    // Records of one call have one time: one bigint is enough for them.
+    if (deltaUs !== 0) monotonicUs += BigInt(deltaUs);
     const partitionKey = keys[reader.varint()];
     if (partitionKey === undefined)
       throw malformed(`record ${index} names a partition key that is not there`);

@@ -26,16 +26,14 @@ export class RecordList extends SelfWritten {
   }
 
   override json(): string {
-    const texts: string[] = [];
-    const keys = new Map<string, string>();
+    let text = '[';
     const numberOf = this.#numbers();
+    const base64Of = base64Writer();
     for (const record of this.#records) {
-      const { partitionKey, data, arrivalMs } = record;
-      const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
-      const head = `{"SequenceNumber":"${numberOf(record)}","ApproximateArrivalTimestamp":${arrivalMs / 1000}`;
-      texts.push(`${head},"Data":"${base64}","PartitionKey":${quoted(partitionKey, keys)}}`);
+      const head = text === '[' ? '{"SequenceNumber":"' : ',{"SequenceNumber":"';
+      text += `${head}${numberOf(record)}","ApproximateArrivalTimestamp":${record.arrivalMs / 1000},"Data":"${base64Of(record.data)}","PartitionKey":${quoted(record.partitionKey)}}`;
     }
-    return `[${texts.join(',')}]`;
+    return `${text}]`;
   }
 
   override cbor(writer: CborWriter): void {
@@ -68,14 +66,20 @@ export class RecordList extends SelfWritten {
   }
 }
 
-/** Most records of a page share few keys. */
-function quoted(key: string, known: Map<string, string>): string {
-  let text = known.get(key);
-  if (text === undefined) {
-    text = JSON.stringify(key);
-    known.set(key, text);
-  }
-  return text;
+/** The data of a page lie in few buffers: one view of each is enough. */
+function base64Writer(): (data: Uint8Array) => string {
+  let whole = Buffer.alloc(0);
+  return ({ buffer, byteOffset, byteLength }) => {
+    if (whole.buffer !== buffer) whole = Buffer.from(buffer as ArrayBuffer);
+    return whole.toString('base64', byteOffset, byteOffset + byteLength);
+  };
+}
+
+/** Printable ASCII but for quote and backslash. */
+const NEEDS_NO_ESCAPE = /^[ !#-[\]-~]*$/;
+
+function quoted(key: string): string {
+  return NEEDS_NO_ESCAPE.test(key) ? `"${key}"` : JSON.stringify(key);
 }
 
 function cborText(text: string): Uint8Array {
