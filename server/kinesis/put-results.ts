@@ -2,6 +2,7 @@
 // encoding. Sequence numbers, ids of shards and codes need no escapes.
 import { SelfWritten } from '../wire/body-codec.ts';
 import type { CborWriter } from '../wire/cbor-writer.ts';
+import type { JsonWriter } from '../wire/json-writer.ts';
 
 export type PutResult =
   | { readonly ShardId: string; readonly SequenceNumber: string }
@@ -15,13 +16,13 @@ export class PutResults extends SelfWritten {
     this.#results = results;
   }
 
-  override json(): string {
+  override json(writer: JsonWriter): void {
     const texts = this.#results.map((result) =>
       'ErrorCode' in result
         ? JSON.stringify(result)
         : `{"SequenceNumber":"${result.SequenceNumber}","ShardId":"${result.ShardId}"}`,
     );
-    return `[${texts.join(',')}]`;
+    writer.raw(`[${texts.join(',')}]`);
   }
 
   override cbor(writer: CborWriter): void {

@@ -5,6 +5,7 @@ import type { Position } from '../../stream/position.ts';
 import { sequenceNumbersOf } from '../../stream/sequence-number.ts';
 import { SelfWritten } from '../wire/body-codec.ts';
 import { CborWriter } from '../wire/cbor-writer.ts';
+import type { JsonWriter } from '../wire/json-writer.ts';
 
 /** Encoded once: the names of the members. */
 const NAMES = {
@@ -25,15 +26,18 @@ export class RecordList extends SelfWritten {
     this.#shardIndex = shardIndex;
   }
 
-  override json(): string {
-    let text = '[';
+  override json(writer: JsonWriter): void {
+    writer.reserve(this.#records.reduce((sum, record) => sum + jsonBytes(record), PAGE_SLACK_BYTES));
+    let before = '[';
     const numberOf = this.#numbers();
     const base64Of = base64Writer();
     for (const record of this.#records) {
-      const head = text === '[' ? '{"SequenceNumber":"' : ',{"SequenceNumber":"';
-      text += `${head}${numberOf(record)}","ApproximateArrivalTimestamp":${record.arrivalMs / 1000},"Data":"${base64Of(record.data)}","PartitionKey":${quoted(record.partitionKey)}}`;
+      writer.raw(
+        `${before}{"SequenceNumber":"${numberOf(record)}","ApproximateArrivalTimestamp":${record.arrivalMs / 1000},"Data":"${base64Of(record.data)}","PartitionKey":${quoted(record.partitionKey)}}`,
+      );
+      before = ',';
     }
-    return `${text}]`;
+    writer.raw(before === '[' ? '[]' : ']');
   }
 
   override cbor(writer: CborWriter): void {
@@ -64,6 +68,14 @@ export class RecordList extends SelfWritten {
       return numberAt(index);
     };
   }
+}
+
+/** A writer asks for the most that a text can take, which is three times what it does. */
+const PAGE_SLACK_BYTES = 16 * 1024;
+
+/** About what a record takes: its data and key, and what stands around them. */
+function jsonBytes({ data, partitionKey }: StoredRecord): number {
+  return Math.ceil(data.length / 3) * 4 + partitionKey.length + 180;
 }
 
 /** The data of a page lie in few buffers: one view of each is enough. */

@@ -1,5 +1,6 @@
 // The two encodings of bodies: how a request's bytes become a document, and a reply's document becomes bytes.
 import type { CborWriter } from './cbor-writer.ts';
+import type { JsonWriter } from './json-writer.ts';
 import type { BodyScalars } from './scalar-types.ts';
 import type { Shapes } from './shape.ts';
 
@@ -24,6 +25,6 @@ export interface BodyCodec {
 
 /** A member of a document that writes itself: for pages whose objects would live for one reply and cost half of it. */
 export abstract class SelfWritten {
-  abstract json(): string;
+  abstract json(writer: JsonWriter): void;
   abstract cbor(writer: CborWriter): void;
 }

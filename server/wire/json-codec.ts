@@ -2,6 +2,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { SelfWritten } from './body-codec.ts';
 import type { BodyCodec } from './body-codec.ts';
+import { JsonWriter } from './json-writer.ts';
 import { JSON_SCALARS } from './scalar-types.ts';
 
 export const JSON_CODEC: BodyCodec = {
@@ -11,16 +12,19 @@ export const JSON_CODEC: BodyCodec = {
   write: (document) => {
     const members = Object.entries(document);
     if (!members.some(([, value]) => value instanceof SelfWritten)) return JSON.stringify(document);
-    const texts = members
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => `${JSON.stringify(name)}:${textOf(value)}`);
-    return `{${texts.join(',')}}`;
+    const writer = new JsonWriter();
+    let before = '{';
+    for (const [name, value] of members) {
+      if (value === undefined) continue;
+      writer.raw(`${before}${JSON.stringify(name)}:`);
+      before = ',';
+      if (value instanceof SelfWritten) value.json(writer);
+      else writer.raw(JSON.stringify(value));
+    }
+    writer.raw('}');
+    return writer.finish();
   },
 };
-
-function textOf(value: unknown): string {
-  return value instanceof SelfWritten ? value.json() : JSON.stringify(value);
-}
 
 /** Lists, maps and members of one body, those within strings counted as well: 50 MB of objects at most. */
 const MARKS_MAX = 500_000;
