@@ -169,13 +169,15 @@ function failure({ setting, operation }: Call, status: number, text: string): Tr
   if (status >= 500 || PASSING_ERRORS.has(type)) {
     return new TributaryError('BUSY', `AWS KMS cannot do ${operation} now: ${said}`);
   }
-  return refused(setting, `${operation} was refused: ${said}`);
+  return refused(setting, `${operation} was refused: ${said}`, type);
 }
 
-function refused({ keyId }: KmsSetting, reason: string): TributaryError {
+/** `kmsError`: what KMS calls it. */
+function refused({ keyId }: KmsSetting, reason: string, kmsError?: string): TributaryError {
   return new TributaryError(
     'KEY_INVALID',
     `AWS KMS key ${keyId} does not open the keys of this store: ${reason}; check the key's state, its policy for the credentials in use (kms:GenerateDataKey, kms:Encrypt, kms:Decrypt), region and endpoint`,
+    { details: { kmsError } },
   );
 }
 

@@ -12,7 +12,7 @@ const credentialName = z
 const off = z.strictObject({
   provider: z.literal('off').describe('New records are stored in the clear; sealed ones stay readable'),
 });
-const file = z.strictObject({
+export const fileKey = z.strictObject({
   provider: z.literal('file').describe('The master key is a file of 32 bytes'),
   keyFile: z
     .string()
@@ -23,11 +23,11 @@ const file = z.strictObject({
       'The key file; default: the one in the data folder, which then must be backed up apart from it',
     ),
 });
-const credential = z.strictObject({
+export const credentialKey = z.strictObject({
   provider: z.literal('systemd-credential').describe('The master key is handed over by systemd'),
   credential: credentialName,
 });
-const kms = z.strictObject({
+export const kmsKey = z.strictObject({
   provider: z.literal('aws-kms').describe('The master key stays in AWS KMS'),
   keyId: z.string().min(1).max(2048).describe('Key id, key ARN or alias'),
   region: z
@@ -42,21 +42,21 @@ const kms = z.strictObject({
 
 export type EncryptionConfig =
   | z.output<typeof off>
-  | z.output<typeof file>
-  | z.output<typeof credential>
-  | z.output<typeof kms>;
+  | z.output<typeof fileKey>
+  | z.output<typeof credentialKey>
+  | z.output<typeof kmsKey>;
 
 const NAMES = 'off, file, systemd-credential';
 
 /** A gateway must open its log where there is no network. */
 export const edgeEncryption = z
-  .discriminatedUnion('provider', [off, file, credential], {
+  .discriminatedUnion('provider', [off, fileKey, credentialKey], {
     error: `must have provider ${NAMES}; aws-kms is for the server alone, because a gateway must start without a network`,
   })
   .default({ provider: 'off' });
 
 export const serverEncryption = z
-  .discriminatedUnion('provider', [off, file, credential, kms], {
+  .discriminatedUnion('provider', [off, fileKey, credentialKey, kmsKey], {
     error: `must have provider ${NAMES} or aws-kms`,
   })
   .default({ provider: 'off' });

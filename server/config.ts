@@ -5,6 +5,7 @@ import { checkConfig } from '../runtime/config-check.ts';
 import type { ExplainedProblem } from '../runtime/config-check.ts';
 import { loadConfig } from '../runtime/config.ts';
 import { serverEncryption } from '../runtime/encryption-config.ts';
+import { namedKeys } from '../runtime/named-key-config.ts';
 import { LOG_LEVELS } from '../runtime/log-writer.ts';
 import { isLoopback } from '../runtime/loopback.ts';
 import { callLimitSettings } from './kinesis/call-limits.ts';
@@ -129,6 +130,7 @@ export const serverConfig = z
       .prefault({})
       .describe('The log on disk'),
     encryption: serverEncryption.describe('Encryption of the records on disk'),
+    keys: namedKeys,
     metrics: z
       .strictObject({
         tokenFile: z

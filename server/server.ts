@@ -15,6 +15,7 @@ import { KEYS_PREFIX } from '../storage/seal/key-table.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import { sealStore } from '../storage/seal/seal-store.ts';
+import { STREAM_KEYS_PREFIX, StreamKeys } from '../storage/seal/stream-keys.ts';
 import { rememberFailure } from '../storage/verify/store-probe.ts';
 import { openStore } from '../storage/salvage/store-recovery.ts';
 import { TributaryError } from '../stream/errors.ts';
@@ -37,8 +38,9 @@ import { accountLimits } from './kinesis/account-limits.ts';
 import { AccountSettings } from './kinesis/account-settings.ts';
 import { CallLimits } from './kinesis/call-limits.ts';
 import { Consumers } from './kinesis/consumers.ts';
-import { kinesisAuthorize } from './kinesis/authorize.ts';
+import { authorizeKey, kinesisAuthorize } from './kinesis/authorize.ts';
 import { kinesisService } from './kinesis/kinesis-service.ts';
+import { NamedKeys } from './kinesis/named-keys.ts';
 import { TokenSigner } from './kinesis/page-token.ts';
 import { resourceFacts } from './kinesis/resource-facts.ts';
 import { kinesisStorageError } from './kinesis/storage-error.ts';
@@ -48,6 +50,7 @@ import { ShardMeters } from './kinesis/shard-meter.ts';
 import { observeHeat } from './kinesis/shard-heat.ts';
 import { ShardPruner } from './kinesis/shard-pruner.ts';
 import { ShardScaler } from './kinesis/shard-scaler.ts';
+import { StreamEncryption } from './kinesis/stream-encryption.ts';
 import { StreamCatalog } from './kinesis/stream-catalog.ts';
 import { Subscriptions } from './kinesis/subscriptions.ts';
 import { openTraffic } from './kinesis/traffic.ts';
@@ -110,7 +113,14 @@ async function build(
   );
   const sealer = await vault.attach(disk.meta);
   let isHealthy = true;
-  const store = guardStore(sealStore(disk, vault.keyring, digest), (error) => {
+  const named = new NamedKeys({
+    account,
+    configs: config.keys,
+    places: { keyFile: folder.keyFile, env },
+    builtIn: await openSecret(disk.meta, sealer, 'kinesis-key'),
+  });
+  const streamKeys = await StreamKeys.open({ meta: disk.meta, clock, masterOf: named.masterOf });
+  const store = guardStore(sealStore(disk, vault.keyring, digest, streamKeys), (error) => {
     isHealthy = false;
     rememberFailure(folder.storeFile);
     onStorageFailed(error);
@@ -132,6 +142,11 @@ async function build(
   const delay = parts.use(new StateDelay(config.limits.stateDelayMs, log.child('kinesis')));
   const limits = accountLimits(config.limits);
   const catalog = await StreamCatalog.open({ store, clock, digest, account, limits, delay });
+  await streamKeys.follow(
+    (streamId) => catalog.byId(streamId)?.encryption?.key,
+    (streamId) => catalog.byId(streamId) !== undefined,
+  );
+  catalog.beforeGone((row) => streamKeys.removeOf(row.id));
   const settings = await AccountSettings.open(store.meta, clock);
   const consumers = await Consumers.open({ meta: store.meta, catalog, clock, account, delay, settings });
 
@@ -197,6 +212,11 @@ async function build(
     catalog,
     consumers,
     settings,
+    encryption: new StreamEncryption({
+      named,
+      data: streamKeys,
+      authorizeKey: (caller, action, arn) => authorizeKey(access, caller, action, arn),
+    }),
     subscriptions,
     records,
     log: store.log,
@@ -262,6 +282,7 @@ const PRUNING_INTERVAL_MS = 60_000;
  */
 const KEPT_TWICE = [
   KEYS_PREFIX,
+  STREAM_KEYS_PREFIX,
   'secret/',
   'access-key/',
   USERS_PREFIX,

@@ -48,6 +48,8 @@ export class StreamIngest implements IngestTarget {
         try {
           return await call(route);
         } catch (error) {
+          if (error instanceof ServiceError)
+            throw notNow(`records of stream ${stream} cannot be stored now`, error);
           if (reroutes === REROUTES_MAX || !isMoved(error)) throw error;
           route = await this.#route(stream, hashKey, gateway);
         }
@@ -99,8 +101,7 @@ export class StreamIngest implements IngestTarget {
       return { ref: shardRef(row, shard), row, shard: shard.index };
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      const text = `stream ${stream} cannot be made now: ${error.message}`;
-      throw new TributaryError('BUSY', text, { cause: error });
+      throw notNow(`stream ${stream} cannot be made now`, error);
     }
   }
 
@@ -123,6 +124,11 @@ interface Route {
 /** The name of a lane begins with its gateway. */
 function gatewayOf(lane: string): string {
   return lane.split('/', 1)[0] ?? lane;
+}
+
+/** Gateways keep their records and try again. */
+function notNow(what: string, error: ServiceError): TributaryError {
+  return new TributaryError('BUSY', `${what}: ${error.message}`, { cause: error });
 }
 
 /** The shard was split or merged, or the stream was deleted and perhaps made again. */

@@ -9,11 +9,15 @@ import type { TimedRecord } from '../stream/record.ts';
 /** A record where it lies. Its position is made when it is asked for: most readers need that of few. */
 export class StoredRecord implements TimedRecord {
   readonly #record: TimedRecord;
-  readonly #stored: Pick<StoredBlock, 'first' | 'arrivalMs'>;
+  readonly #stored: Pick<StoredBlock, 'first' | 'arrivalMs' | 'streamKey'>;
   /** Its place in the block. */
   readonly index: number;
 
-  constructor(record: TimedRecord, stored: Pick<StoredBlock, 'first' | 'arrivalMs'>, index: number) {
+  constructor(
+    record: TimedRecord,
+    stored: Pick<StoredBlock, 'first' | 'arrivalMs' | 'streamKey'>,
+    index: number,
+  ) {
     this.#record = record;
     this.#stored = stored;
     this.index = index;
@@ -38,6 +42,11 @@ export class StoredRecord implements TimedRecord {
 
   get arrivalMs(): number {
     return this.#stored.arrivalMs;
+  }
+
+  /** Number of the key of its stream that sealed it; undefined: none did. */
+  get streamKey(): number | undefined {
+    return this.#stored.streamKey;
   }
 
   get position(): Position {

@@ -106,6 +106,8 @@ export interface StoredBlock {
   readonly block: Uint8Array;
   /** What the writer wanted remembered beside it; empty when nothing. */
   readonly note: Uint8Array;
+  /** Number of the key of its stream that sealed it; absent: none did. */
+  readonly streamKey?: number;
 }
 
 export interface PageBounds {

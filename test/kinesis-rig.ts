@@ -1,6 +1,8 @@
 // The service without its wire: the context its operations work with, over any store.
 import { nodeDigest } from '../runtime/digest.ts';
 import { MetricsRegistry } from '../runtime/metrics.ts';
+import type { Caller } from '../server/access/caller.ts';
+import { rootOf } from '../server/access/principal.ts';
 import { accountLimits } from '../server/kinesis/account-limits.ts';
 import { AccountSettings } from '../server/kinesis/account-settings.ts';
 import { CallLimits } from '../server/kinesis/call-limits.ts';
@@ -11,12 +13,19 @@ import { StateDelay } from '../server/kinesis/state-delay.ts';
 import { Consumers } from '../server/kinesis/consumers.ts';
 import { shardLimits } from '../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../server/kinesis/shard-meter.ts';
+import { NamedKeys } from '../server/kinesis/named-keys.ts';
+import type { NamedKeysParts } from '../server/kinesis/named-keys.ts';
 import { TokenSigner } from '../server/kinesis/page-token.ts';
+import { StreamEncryption } from '../server/kinesis/stream-encryption.ts';
+import type { StreamEncryptionParts } from '../server/kinesis/stream-encryption.ts';
 import { StreamCatalog } from '../server/kinesis/stream-catalog.ts';
 import { Subscriptions } from '../server/kinesis/subscriptions.ts';
 import { openTraffic } from '../server/kinesis/traffic.ts';
 import { JSON_CODEC } from '../server/wire/json-codec.ts';
 import { RecordLog } from '../storage/record-log.ts';
+import { Keyring } from '../storage/seal/keyring.ts';
+import { sealStore } from '../storage/seal/seal-store.ts';
+import { StreamKeys } from '../storage/seal/stream-keys.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { Clock, Log, Store } from '../stream/ports.ts';
 
@@ -31,12 +40,38 @@ export const silent: Log = {
 
 export const ACCOUNT = { accountId: '000000000000', region: 'us-east-1' };
 
+export const CALLER: Caller = {
+  accessKeyId: 'test',
+  principal: rootOf('000000000000'),
+  sourceAddress: '127.0.0.1',
+  isSecure: false,
+  requestId: 'test',
+};
+
+export interface ContextOptions {
+  readonly delay?: StateDelay;
+  /** Of calls. */
+  readonly profile?: 'aws' | 'off';
+  readonly keys?: NamedKeysParts['configs'];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly authorizeKey?: StreamEncryptionParts['authorizeKey'];
+}
+
 export async function kinesisContext(
-  store: Store,
+  unsealed: Store,
   clock: Clock,
-  delay = new StateDelay(0, silent),
-  profile: 'aws' | 'off' = 'off',
+  {
+    delay = new StateDelay(0, silent),
+    profile = 'off',
+    keys = {},
+    env = {},
+    authorizeKey = () => undefined,
+  }: ContextOptions = {},
 ): Promise<KinesisContext> {
+  const places = { keyFile: '/nonexistent', env };
+  const named = new NamedKeys({ account: ACCOUNT, configs: keys, places, builtIn: Buffer.alloc(32, 3) });
+  const data = await StreamKeys.open({ meta: unsealed.meta, clock, masterOf: named.masterOf });
+  const store = sealStore(unsealed, new Keyring(clock), nodeDigest, data);
   const limits = accountLimits({ profile: 'aws', shardsMax: 1_000, onDemandStreamsMax: 50 });
   const catalog = await StreamCatalog.open({
     store,
@@ -46,12 +81,18 @@ export async function kinesisContext(
     limits,
     delay,
   });
+  await data.follow(
+    (streamId) => catalog.byId(streamId)?.encryption?.key,
+    (streamId) => catalog.byId(streamId) !== undefined,
+  );
+  catalog.beforeGone((row) => data.removeOf(row.id));
   const settings = await AccountSettings.open(store.meta, clock);
   return {
     account: ACCOUNT,
     catalog,
     consumers: await Consumers.open({ meta: store.meta, catalog, clock, account: ACCOUNT, delay, settings }),
     settings,
+    encryption: new StreamEncryption({ named, data, authorizeKey }),
     subscriptions: new Subscriptions({
       account: ACCOUNT,
       nowMs: () => Number(clock.monotonicUs() / 1000n),
@@ -94,7 +135,7 @@ export async function readPage(
   ShardIterator: string,
   Limit: number,
 ): Promise<ReadPage> {
-  return (await asJson(getRecords({ ShardIterator, Limit }, context))) as ReadPage;
+  return (await asJson(getRecords({ ShardIterator, Limit }, context, CALLER))) as ReadPage;
 }
 
 /** A reply as a client parses it. */

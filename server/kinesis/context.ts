@@ -20,6 +20,7 @@ import { requestedTags } from './requested-tags.ts';
 import { resourceOf } from './resource.ts';
 import type { ShardMeters } from './shard-meter.ts';
 import type { StreamCatalog } from './stream-catalog.ts';
+import type { StreamEncryption } from './stream-encryption.ts';
 import type { Subscriptions } from './subscriptions.ts';
 import { isTimed } from './traffic.ts';
 import type { TimedCall, Traffic } from './traffic.ts';
@@ -29,6 +30,7 @@ export interface KinesisContext {
   readonly catalog: StreamCatalog;
   readonly consumers: Consumers;
   readonly settings: AccountSettings;
+  readonly encryption: StreamEncryption;
   readonly subscriptions: Subscriptions;
   readonly records: RecordLog;
   readonly log: ShardLog;
@@ -77,13 +79,13 @@ export function operation<Input>(
 export function streamingOperation<Input>(
   context: KinesisContext,
   name: string,
-  stream: (input: Input, context: KinesisContext, reply: StreamReply) => Promise<void>,
+  stream: (input: Input, context: KinesisContext, reply: StreamReply, caller: Caller) => Promise<void>,
 ): OperationEntry {
   return {
     input: inputShape(name),
     stream: async (checked, caller, reply) => {
       admit(context, name, checked, caller);
-      return stream(checked as Input, context, reply);
+      return stream(checked as Input, context, reply, caller);
     },
   };
 }

@@ -3,7 +3,12 @@ import { kinesisError } from './errors.ts';
 import type { StreamRow } from './stream-row.ts';
 
 /** Kinesis API: each operation's own page. */
-const DAILY_LIMITS = { UpdateShardCount: 10, UpdateStreamMode: 2 } as const;
+const DAILY_LIMITS = {
+  StartStreamEncryption: 25,
+  StopStreamEncryption: 25,
+  UpdateShardCount: 10,
+  UpdateStreamMode: 2,
+} as const;
 
 export type DailyChange = keyof typeof DAILY_LIMITS;
 

@@ -8,6 +8,7 @@ import type { Consumer } from './consumers.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
 import { shardRef } from './stream-row.ts';
+import { encryptionType } from './stream-encryption.ts';
 import type { StreamRow } from './stream-row.ts';
 import { describeWarmThroughput } from './warm-throughput.ts';
 
@@ -30,7 +31,8 @@ export function describeHead(row: StreamRow, account: KinesisContext['account'])
     RetentionPeriodHours: row.retentionHours,
     StreamCreationTimestamp: row.createdAtMs / 1000,
     EnhancedMonitoring: [{ ShardLevelMetrics: row.shardMetrics ?? [] }],
-    EncryptionType: 'NONE',
+    EncryptionType: encryptionType(row),
+    ...(row.encryption === undefined ? {} : { KeyId: row.encryption.keyId }),
   };
 }
 

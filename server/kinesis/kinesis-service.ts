@@ -32,6 +32,8 @@ import { putResourcePolicy } from './operations/put-resource-policy.ts';
 import { registerStreamConsumer } from './operations/register-stream-consumer.ts';
 import { removeTagsFromStream } from './operations/remove-tags-from-stream.ts';
 import { splitShard } from './operations/split-shard.ts';
+import { startStreamEncryption } from './operations/start-stream-encryption.ts';
+import { stopStreamEncryption } from './operations/stop-stream-encryption.ts';
 import { subscribeToShard } from './operations/subscribe-to-shard.ts';
 import { tagResource } from './operations/tag-resource.ts';
 import { untagResource } from './operations/untag-resource.ts';
@@ -82,6 +84,8 @@ export function kinesisService(context: KinesisContext): AwsService {
       RegisterStreamConsumer: operation(context, 'RegisterStreamConsumer', registerStreamConsumer),
       RemoveTagsFromStream: operation(context, 'RemoveTagsFromStream', removeTagsFromStream),
       SplitShard: operation(context, 'SplitShard', splitShard),
+      StartStreamEncryption: operation(context, 'StartStreamEncryption', startStreamEncryption),
+      StopStreamEncryption: operation(context, 'StopStreamEncryption', stopStreamEncryption),
       SubscribeToShard: streamingOperation(context, 'SubscribeToShard', subscribeToShard),
       TagResource: operation(context, 'TagResource', tagResource),
       UntagResource: operation(context, 'UntagResource', untagResource),

@@ -15,6 +15,11 @@ const NAMES = {
   partitionKey: cborText('PartitionKey'),
 };
 const MEMBERS = Object.keys(NAMES).length;
+/** Of a record that was encrypted with a key of its stream; others do not have the member. */
+const ENCRYPTED = {
+  json: ',"EncryptionType":"KMS"',
+  cbor: [cborText('EncryptionType'), cborText('KMS')],
+} as const;
 
 export class RecordList extends SelfWritten {
   readonly #records: readonly StoredRecord[];
@@ -32,8 +37,9 @@ export class RecordList extends SelfWritten {
     const numberOf = this.#numbers();
     const base64Of = base64Writer();
     for (const record of this.#records) {
+      const tail = record.streamKey === undefined ? '' : ENCRYPTED.json;
       writer.raw(
-        `${before}{"SequenceNumber":"${numberOf(record)}","ApproximateArrivalTimestamp":${record.arrivalMs / 1000},"Data":"${base64Of(record.data)}","PartitionKey":${quoted(record.partitionKey)}}`,
+        `${before}{"SequenceNumber":"${numberOf(record)}","ApproximateArrivalTimestamp":${record.arrivalMs / 1000},"Data":"${base64Of(record.data)}","PartitionKey":${quoted(record.partitionKey)}${tail}}`,
       );
       before = ',';
     }
@@ -44,7 +50,8 @@ export class RecordList extends SelfWritten {
     const numberOf = this.#numbers();
     writer.list(this.#records.length);
     for (const record of this.#records) {
-      writer.map(MEMBERS);
+      const isEncrypted = record.streamKey !== undefined;
+      writer.map(isEncrypted ? MEMBERS + 1 : MEMBERS);
       writer.raw(NAMES.sequenceNumber);
       writer.text(numberOf(record));
       writer.raw(NAMES.arrival);
@@ -53,6 +60,7 @@ export class RecordList extends SelfWritten {
       writer.bytes(record.data);
       writer.raw(NAMES.partitionKey);
       writer.text(record.partitionKey);
+      if (isEncrypted) for (const text of ENCRYPTED.cbor) writer.raw(text);
     }
   }
 

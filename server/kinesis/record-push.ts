@@ -7,6 +7,7 @@ import { recordBytes } from '../../stream/record.ts';
 import { formatSequenceNumber } from '../../stream/sequence-number.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { pause } from '../../sync/pause.ts';
+import type { Caller } from '../access/caller.ts';
 import type { EventReply } from '../wire/event-reply.ts';
 import type { KinesisContext } from './context.ts';
 import { describeChildren } from './description.ts';
@@ -30,6 +31,8 @@ export interface PushFrom {
   readonly shard: Shard;
   readonly position: Position;
   readonly consumerName: string;
+  /** Who may see what is encrypted. */
+  readonly caller: Caller;
 }
 
 export class RecordPush {
@@ -84,7 +87,8 @@ export class RecordPush {
 
   async #send(page: RecordPage, children: readonly object[] | undefined): Promise<void> {
     const { records, nextArrivalMs } = page;
-    const { clock, traffic } = this.#context;
+    const { clock, encryption, traffic } = this.#context;
+    encryption.admitRead(records, this.#from.caller);
     this.#next = page.next;
     this.#millisBehind = nextArrivalMs === null ? 0 : Math.max(0, clock.wallMs() - nextArrivalMs);
     const { row, shard } = this.#from;

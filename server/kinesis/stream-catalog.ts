@@ -47,7 +47,7 @@ export class StreamCatalog {
   readonly limits: AccountLimits;
   /** Whose state is to last until a timer ends it. */
   readonly #lasting = new Set<string>();
-  #beforeGone: (row: StreamRow) => Promise<void> = async () => undefined;
+  readonly #beforeGone: ((row: StreamRow) => Promise<void>)[] = [];
 
   private constructor(parts: CatalogParts, table: StreamTable) {
     this.#parts = parts;
@@ -57,7 +57,9 @@ export class StreamCatalog {
       log: parts.store.log,
       digest: parts.digest,
       nowMs: () => parts.clock.wallMs(),
-      beforeGone: (row) => this.#beforeGone(row),
+      beforeGone: async (row) => {
+        for (const remove of this.#beforeGone) await remove(row);
+      },
     };
     this.#turns = new StreamTurns((name, status) => {
       const row = table.find(name);
@@ -195,7 +197,7 @@ export class StreamCatalog {
 
   /** Runs before the last trace of a deleted stream is removed, again after a failure; what it removes goes with the stream. */
   beforeGone(remove: (row: StreamRow) => Promise<void>): void {
-    this.#beforeGone = remove;
+    this.#beforeGone.push(remove);
   }
 
   async #ensure(name: string, options: CreateOptions): Promise<StreamRow> {

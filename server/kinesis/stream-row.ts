@@ -26,6 +26,8 @@ export interface StreamRow {
   readonly shardMetrics?: readonly ShardMetric[];
   readonly tags: Readonly<Record<string, string>>;
   readonly policy?: string | undefined;
+  /** With what new records are encrypted; absent: they are not. `keyId`: as the request named the key `key`. */
+  readonly encryption?: { readonly keyId: string; readonly key: string };
   readonly map: ShardMap;
   /** Splits and merges that are still to be taken: a crash must not leave closed shards without children. */
   readonly reshard?: readonly ReshardRound[];

@@ -5,7 +5,7 @@ import type { Clock, Meta } from '../../stream/ports.ts';
 import type { MasterKey } from '../../runtime/master-key.ts';
 import { blockKeyName, encodeKeyRow, keyRowOf } from './key-table.ts';
 import type { KeyRow } from './key-table.ts';
-import type { DataKey } from './sealed-block.ts';
+import type { DataKey, SealingKeys } from './sealed-block.ts';
 
 /** NIST SP 800-38D, 8.3: at most 2^32 with random nonces. */
 export const KEY_USES_MAX = 2 ** 30;
@@ -14,7 +14,7 @@ export const USES_AT_ONCE = 2 ** 22;
 /** With fewer left the next ones are counted already. */
 const USES_LOW = USES_AT_ONCE / 4;
 
-export class Keyring {
+export class Keyring implements SealingKeys {
   readonly #keys = new Map<number, { readonly key: Uint8Array; readonly row: KeyRow }>();
   readonly #clock: Clock;
   #sealing: { readonly meta: Meta; readonly master: MasterKey } | null = null;
@@ -54,7 +54,10 @@ export class Keyring {
     );
   };
 
-  /** The key for one block; null: none is counted, and refill must come first. */
+  get isReady(): boolean {
+    return this.#active !== null && this.#usesLeft > 0;
+  }
+
   take(): DataKey | null {
     if (this.#active === null || this.#usesLeft === 0) return null;
     this.#usesLeft -= 1;
@@ -63,7 +66,7 @@ export class Keyring {
     return this.#active;
   }
 
-  /** Durable when resolved: there are uses to take. */
+  /** Uses are counted durably before they are taken. */
   refill(): Promise<void> {
     this.#refilling ??= this.#refill().finally(() => {
       this.#refilling = null;

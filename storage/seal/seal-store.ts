@@ -14,14 +14,15 @@ import type {
 } from '../../stream/ports.ts';
 import type { Position } from '../../stream/position.ts';
 import type { Keyring } from './keyring.ts';
-import { SEAL_BYTES, isSealed, openBlock, sealBlock } from './sealed-block.ts';
-import type { DataKey } from './sealed-block.ts';
+import { SEAL_BYTES, keyIdOf, openBlock, sealBlock } from './sealed-block.ts';
+import type { SealingKeys } from './sealed-block.ts';
+import type { StreamKeys } from './stream-keys.ts';
 
-/** The same store; itself when there is nothing to seal and nothing sealed. */
-export function sealStore(store: Store, keyring: Keyring, digest: Digest): Store {
-  if (!keyring.isSealing && keyring.isEmpty) return store;
+/** The same store; itself when there is nothing to seal and nothing sealed. `streams`: streams may have keys of their own. */
+export function sealStore(store: Store, keyring: Keyring, digest: Digest, streams?: StreamKeys): Store {
+  if (streams === undefined && !keyring.isSealing && keyring.isEmpty) return store;
   return {
-    log: new SealedShardLog(store.log, keyring, digest),
+    log: new SealedShardLog(store.log, keyring, digest, streams),
     meta: store.meta,
     usage: () => store.usage(),
     writtenBytes: () => store.writtenBytes(),
@@ -35,13 +36,14 @@ class SealedShardLog implements ShardLog {
   readonly #log: ShardLog;
   readonly #keyring: Keyring;
   readonly #digest: Digest;
-  /** While a key is waited for, what comes waits behind those that wait: a lane's blocks keep their order. */
-  #ready: Promise<void> | null = null;
-  #waiting = 0;
+  readonly #streams: StreamKeys | undefined;
+  /** While a stream waits for a key, what comes waits behind what waits: a lane's blocks keep their order. */
+  readonly #waits = new Map<string, Wait>();
 
-  constructor(log: ShardLog, keyring: Keyring, digest: Digest) {
+  constructor(log: ShardLog, keyring: Keyring, digest: Digest, streams: StreamKeys | undefined) {
     this.#log = log;
     this.#keyring = keyring;
+    this.#streams = streams;
     this.#digest = digest;
     this.caps = { ...log.caps, blockBytesMax: log.caps.blockBytesMax - SEAL_BYTES };
   }
@@ -59,9 +61,7 @@ class SealedShardLog implements ShardLog {
   /** Hands the block over before the first await, but for the first one: what is appended together shares a commit. */
   async append(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
     if (input.block.length > this.caps.blockBytesMax) throw tooLarge(this.caps, input.block);
-    if (!this.#keyring.isSealing) return this.#log.append(ref, input);
-    const key = this.#ready === null ? this.#keyring.take() : null;
-    return key === null ? this.#appendLater(ref, input) : this.#append(ref, input, key);
+    return this.#waits.has(ref.streamId) ? this.#appendLater(ref, input) : this.#appendNow(ref, input);
   }
 
   async readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage> {
@@ -69,46 +69,66 @@ class SealedShardLog implements ShardLog {
   }
 
   async *tail(ref: ShardRef, from: Position, signal: AbortSignal): AsyncGenerator<BlockPage> {
-    for await (const page of this.#log.tail(ref, from, signal)) yield this.#opened(ref, page);
+    for await (const page of this.#log.tail(ref, from, signal)) yield await this.#opened(ref, page);
   }
 
-  /** Appends that wait for a key go on in their order. */
-  async #appendLater(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
-    this.#waiting += 1;
-    try {
-      this.#ready ??= this.#keyring.refill();
-      await this.#ready;
-    } finally {
-      this.#waiting -= 1;
-      if (this.#waiting === 0) this.#ready = null;
-    }
-    const key = this.#keyring.take();
-    return key === null ? this.#appendLater(ref, input) : this.#append(ref, input, key);
-  }
-
-  #append(ref: ShardRef, input: AppendInput, key: DataKey): Promise<AppendResult> {
+  #appendNow(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
+    const keys = this.#keysOf(ref);
+    if (keys === null) return this.#log.append(ref, input);
+    const key = keys.take();
+    if (key === null) return this.#appendLater(ref, input);
     const block = sealBlock(input.block, input.recordCount, ref, key, this.#digest);
     return this.#log.append(ref, { ...input, block });
   }
 
-  #opened(ref: ShardRef, page: BlockPage): BlockPage {
-    return { ...page, blocks: page.blocks.map((stored) => this.#openedBlock(ref, stored)) };
+  /** Appends that wait for a key go on in their order. */
+  async #appendLater(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
+    const wait = this.#waits.get(ref.streamId) ?? { count: 0, ready: this.#keysOf(ref)?.refill() };
+    this.#waits.set(ref.streamId, wait);
+    wait.count += 1;
+    try {
+      await wait.ready;
+    } finally {
+      wait.count -= 1;
+      if (wait.count === 0) this.#waits.delete(ref.streamId);
+    }
+    return this.#appendNow(ref, input);
+  }
+
+  /** Null: its blocks are not sealed. A key of the stream's own comes before that of the store. */
+  #keysOf({ streamId }: ShardRef): SealingKeys | null {
+    return this.#streams?.sealingOf(streamId) ?? (this.#keyring.isSealing ? this.#keyring : null);
+  }
+
+  /** Throws what is said of a stream's key that cannot be used. */
+  async #opened(ref: ShardRef, page: BlockPage): Promise<BlockPage> {
+    const ids = new Set(page.blocks.flatMap(({ block }) => keyIdOf(block) ?? []));
+    const ofStream = ids.size === 0 ? undefined : await this.#streams?.plainOf(ids);
+    const find = (id: number): Uint8Array => ofStream?.get(id) ?? this.#keyring.find(id);
+    return { ...page, blocks: page.blocks.map((stored) => this.#openedBlock(ref, stored, find)) };
   }
 
   /** Opened when somebody looks: a damaged block stops its reader and not those who only count or pass it by. */
-  #openedBlock(ref: ShardRef, stored: StoredBlock): StoredBlock {
-    if (!isSealed(stored.block)) return stored;
-    const find = this.#keyring.find;
+  #openedBlock(ref: ShardRef, stored: StoredBlock, find: (id: number) => Uint8Array): StoredBlock {
+    const keyId = keyIdOf(stored.block);
+    if (keyId === null) return stored;
     const digest = this.#digest;
     let block: Uint8Array | null = null;
     return {
       ...stored,
+      ...(this.#streams?.namedKeyOf(keyId) === undefined ? {} : { streamKey: keyId }),
       get block() {
         block ??= openBlock(stored.block, ref, find, digest);
         return block;
       },
     };
   }
+}
+
+interface Wait {
+  count: number;
+  /** Undefined: there is nothing to wait for but those who wait. */
+  readonly ready: Promise<void> | undefined;
 }
 
 function tooLarge({ blockBytesMax }: ShardLog['caps'], block: Uint8Array): TributaryError {

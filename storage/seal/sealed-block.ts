@@ -28,6 +28,16 @@ export interface DataKey {
   readonly key: Uint8Array;
 }
 
+/** Whence the keys of blocks come. */
+export interface SealingKeys {
+  /** The next take finds a key. */
+  readonly isReady: boolean;
+  /** The key for one block; null: there is none now, and refill must come first. */
+  take(): DataKey | null;
+  /** Resolves when there is one to take. */
+  refill(): Promise<void>;
+}
+
 /** What stands in the clear. */
 export interface SealedHead {
   readonly keyId: number;
@@ -70,6 +80,11 @@ export function sealBlock(
 
 export function isSealed(stored: Uint8Array): boolean {
   return stored.length >= 4 && bufferOf(stored).readUInt32LE(0) === MAGIC;
+}
+
+/** The data key it says; it may be damaged. Null: it is not sealed. */
+export function keyIdOf(stored: Uint8Array): number | null {
+  return isSealed(stored) && stored.length >= NONCE_START ? bufferOf(stored).readUInt32LE(20) : null;
 }
 
 /** Checks all that can be checked without the key. Throws BLOCK_MALFORMED, BLOCK_TOO_LARGE or BLOCK_CHECKSUM. */

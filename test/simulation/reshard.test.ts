@@ -22,7 +22,7 @@ import { hashKeyOf, rangeHas } from '../../stream/hash-range.ts';
 import type { Store } from '../../stream/ports.ts';
 import { assertCovered, openShards, shardIdOf } from '../../stream/shard-map.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
-import { asJson, iteratorAt, kinesisContext, readPage } from '../kinesis-rig.ts';
+import { CALLER, asJson, iteratorAt, kinesisContext, readPage } from '../kinesis-rig.ts';
 import { randomOf } from '../seeded-random.ts';
 
 const seedText = process.env['SEED'];
@@ -65,7 +65,9 @@ async function write(world: World, writer: number): Promise<void> {
       PartitionKey: `w${writer}k${Math.floor(world.random() * KEYS_EACH)}`,
       Data: Buffer.from(`${writer}-${round}-${n}`),
     }));
-    const answer = (await asJson(putRecords({ StreamName: STREAM, Records: entries }, world.context))) as {
+    const answer = (await asJson(
+      putRecords({ StreamName: STREAM, Records: entries }, world.context, CALLER),
+    )) as {
       Records: { ErrorCode?: string; SequenceNumber?: string }[];
     };
     entries.forEach(({ PartitionKey, Data }, place) => {

@@ -1,7 +1,5 @@
 // The operations of the Kinesis service over a store in memory and a clock that a test turns: inputs as JSON, outputs
 // and errors as a client gets them.
-import type { Caller } from '../../server/access/caller.ts';
-import { rootOf } from '../../server/access/principal.ts';
 import type { KinesisContext } from '../../server/kinesis/context.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
@@ -10,19 +8,12 @@ import { JSON_SCALARS } from '../../server/wire/scalar-types.ts';
 import { validateShape } from '../../server/wire/shape-validator.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
 import type { MemoryStore } from '../../storage/memory/memory-store.ts';
-import { kinesisContext, silent } from '../kinesis-rig.ts';
+import { CALLER, kinesisContext, silent } from '../kinesis-rig.ts';
+import type { ContextOptions } from '../kinesis-rig.ts';
 
 export const arnOf = (stream: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`;
 
-export const CALLER: Caller = {
-  accessKeyId: 'test',
-  principal: rootOf('000000000000'),
-  sourceAddress: '127.0.0.1',
-  isSecure: false,
-  requestId: 'test',
-};
-
-export interface RigOptions {
+export interface RigOptions extends Pick<ContextOptions, 'keys' | 'env' | 'authorizeKey'> {
   readonly stateDelayMs?: number;
   /** Of calls; default off. */
   readonly limits?: 'aws' | 'off';
@@ -50,12 +41,16 @@ export class KinesisClient {
   }
 
   /** A server that starts over what the store holds. */
-  async restart({ stateDelayMs = 0, limits = 'off' }: RigOptions = {}): Promise<void> {
+  async restart({ stateDelayMs = 0, limits = 'off', ...options }: RigOptions = {}): Promise<void> {
     await this.#delay.close();
     const { store } = this;
     const clock = clockOf(this.#clock);
     this.#delay = new StateDelay(stateDelayMs, silent);
-    this.#context = await kinesisContext(store, clock, this.#delay, limits);
+    this.#context = await kinesisContext(store, clock, {
+      ...options,
+      delay: this.#delay,
+      profile: limits,
+    });
   }
 
   get context(): KinesisContext {

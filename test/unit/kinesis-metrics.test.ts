@@ -9,8 +9,7 @@ import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { openTraffic } from '../../server/kinesis/traffic.ts';
 import { JSON_CODEC } from '../../server/wire/json-codec.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
-import { kinesisContext } from '../kinesis-rig.ts';
-import { CALLER } from './kinesis-client.ts';
+import { CALLER, kinesisContext } from '../kinesis-rig.ts';
 
 let nowMs: number;
 let metrics: MetricsRegistry;

@@ -8,7 +8,7 @@ import { putRecords } from '../../server/kinesis/operations/put-records.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { openMemoryStore } from '../../storage/memory/memory-store.ts';
-import { asJson, iteratorAt, kinesisContext } from '../kinesis-rig.ts';
+import { CALLER, asJson, iteratorAt, kinesisContext } from '../kinesis-rig.ts';
 
 const TEXT = 'Rate exceeded for shard shardId-000000000000 in stream s under account 000000000000.';
 const refused = { type: 'ProvisionedThroughputExceededException', message: TEXT, retryable: true };
@@ -29,7 +29,7 @@ beforeEach(async () => {
 
 async function put(count: number, bytes: number): Promise<{ failed: number; codes: Set<string> }> {
   const Records = Array.from({ length: count }, () => ({ PartitionKey: 'k', Data: Buffer.alloc(bytes - 1) }));
-  const answer = (await asJson(putRecords({ StreamName: 's', Records }, context))) as {
+  const answer = (await asJson(putRecords({ StreamName: 's', Records }, context, CALLER))) as {
     FailedRecordCount: number;
     Records: { ErrorCode?: string; ErrorMessage?: string }[];
   };
@@ -47,7 +47,7 @@ describe('writing', () => {
     expect(failed).toBe(1);
     expect([...codes]).toEqual([`ProvisionedThroughputExceededException: ${TEXT}`]);
     await expect(
-      putRecord({ StreamName: 's', PartitionKey: 'k', Data: Buffer.alloc(1) }, context),
+      putRecord({ StreamName: 's', PartitionKey: 'k', Data: Buffer.alloc(1) }, context, CALLER),
     ).rejects.toMatchObject(refused);
     nowMs += 500;
     expect((await put(500, 10)).failed).toBe(0);
@@ -74,10 +74,10 @@ describe('writing', () => {
 describe('reading', () => {
   it('answers five calls a second', async () => {
     const ShardIterator = await iteratorAt(context, 's', 'shardId-000000000000');
-    for (let call = 0; call < 5; call += 1) await getRecords({ ShardIterator }, context);
-    await expect(getRecords({ ShardIterator }, context)).rejects.toMatchObject(refused);
+    for (let call = 0; call < 5; call += 1) await getRecords({ ShardIterator }, context, CALLER);
+    await expect(getRecords({ ShardIterator }, context, CALLER)).rejects.toMatchObject(refused);
     nowMs += 200;
-    await getRecords({ ShardIterator }, context);
+    await getRecords({ ShardIterator }, context, CALLER);
   });
 
   it('rests after a large reply for as long as 2 MiB a second take', async () => {
@@ -86,11 +86,11 @@ describe('reading', () => {
       nowMs += 1_000;
     }
     const ShardIterator = await iteratorAt(context, 's', 'shardId-000000000000');
-    await getRecords({ ShardIterator }, context);
+    await getRecords({ ShardIterator }, context, CALLER);
     nowMs += 2_900;
-    await expect(getRecords({ ShardIterator }, context)).rejects.toMatchObject(refused);
+    await expect(getRecords({ ShardIterator }, context, CALLER)).rejects.toMatchObject(refused);
     nowMs += 200;
-    await getRecords({ ShardIterator }, context);
+    await getRecords({ ShardIterator }, context, CALLER);
   });
 
   it('gives five iterators a second', async () => {

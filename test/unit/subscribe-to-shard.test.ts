@@ -14,7 +14,8 @@ import type { Listener } from '../../server/wire/listener.ts';
 import { eventMessages } from '../event-messages.ts';
 import type { EventMessage } from '../event-messages.ts';
 import { silent } from '../kinesis-rig.ts';
-import { CALLER, KinesisClient, arnOf } from './kinesis-client.ts';
+import { CALLER } from '../kinesis-rig.ts';
+import { KinesisClient, arnOf } from './kinesis-client.ts';
 
 const STREAM = { StreamName: 's' };
 const SHARD = 'shardId-000000000000';

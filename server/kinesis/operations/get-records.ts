@@ -1,6 +1,7 @@
 // GetRecords: a page of one shard and where to go on (Kinesis API, GetRecords).
 import { READ_BYTES_MAX, READ_RECORDS_MAX } from '../../../stream/limits.ts';
 import { recordBytes } from '../../../stream/record.ts';
+import type { Caller } from '../../access/caller.ts';
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
@@ -17,7 +18,11 @@ export interface GetRecordsInput {
   readonly DryRun?: boolean;
 }
 
-export async function getRecords(input: GetRecordsInput, context: KinesisContext): Promise<object> {
+export async function getRecords(
+  input: GetRecordsInput,
+  context: KinesisContext,
+  caller: Caller,
+): Promise<object> {
   const nowMs = context.clock.wallMs();
   const iterator = context.tokens.openIterator(input.ShardIterator, nowMs);
   const row = context.catalog.byId(iterator.streamId);
@@ -38,6 +43,7 @@ export async function getRecords(input: GetRecordsInput, context: KinesisContext
   }
   const max = { records: input.Limit ?? READ_RECORDS_MAX, bytes: READ_BYTES_MAX };
   const page = await context.records.read(shardRef(row, shard), iterator.position, max);
+  context.encryption.admitRead(page.records, caller);
   const bytes = page.records.reduce((sum, record) => sum + recordBytes(record), 0);
   meter.oweRead(bytes);
   const last = page.records.at(-1);

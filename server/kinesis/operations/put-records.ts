@@ -1,6 +1,7 @@
 // PutRecords: up to 500 records, in request order for each shard; a shard that fails fails its own records only
 // (Kinesis API, PutRecords).
 import { ServiceError } from '../../wire/service-error.ts';
+import type { Caller } from '../../access/caller.ts';
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext, StreamInput } from '../context.ts';
@@ -9,6 +10,7 @@ import { PutResults } from '../put-results.ts';
 import type { PutResult } from '../put-results.ts';
 import { checkSize, entryBytes, shareByShard, writeShares } from '../record-writer.ts';
 import type { Answer, PutEntry } from '../record-writer.ts';
+import { encryptionOf } from '../stream-encryption.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 const REQUEST_BYTES_MAX = 10 * 1024 * 1024;
@@ -18,17 +20,22 @@ export interface PutRecordsInput extends StreamInput {
   readonly DryRun?: boolean;
 }
 
-export async function putRecords(input: PutRecordsInput, context: KinesisContext): Promise<object> {
+export async function putRecords(
+  input: PutRecordsInput,
+  context: KinesisContext,
+  caller: Caller,
+): Promise<object> {
   const row = context.catalog.active(streamNameOf(context.account, input));
   const bytes = checkRequest(row, input.Records);
   const shares = shareByShard(row, input.Records, context);
+  await context.encryption.admitWrite(row, caller);
   endDryRun(input);
   const answers = (await writeShares(row, shares, context)).map(wireAnswer);
   const codes = answers.flatMap((answer) => ('ErrorCode' in answer ? [answer.ErrorCode] : []));
   const throttled = codes.filter((code) => code === 'ProvisionedThroughputExceededException').length;
   const failed = codes.length - throttled;
   context.traffic.put('PutRecords', row.name, bytes, { records: answers.length, failed, throttled });
-  return { FailedRecordCount: codes.length, Records: new PutResults(answers) };
+  return { FailedRecordCount: codes.length, Records: new PutResults(answers), ...encryptionOf(row) };
 }
 
 function wireAnswer(answer: Answer): PutResult {

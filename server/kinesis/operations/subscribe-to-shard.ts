@@ -1,8 +1,10 @@
 // SubscribeToShard: records of one shard, pushed to a registered consumer (Kinesis API, SubscribeToShard).
 import { AssertionFailure } from '../../../stream/errors.ts';
 import { shardIdOf } from '../../../stream/shard-map.ts';
+import type { Caller } from '../../access/caller.ts';
 import { EventReply } from '../../wire/event-reply.ts';
 import type { StreamReply } from '../../wire/operation.ts';
+import { ServiceError } from '../../wire/service-error.ts';
 import type { Consumer } from '../consumers.ts';
 import { endDryRun } from '../context.ts';
 import type { KinesisContext } from '../context.ts';
@@ -27,9 +29,10 @@ export async function subscribeToShard(
   input: SubscribeToShardInput,
   context: KinesisContext,
   reply: StreamReply,
+  caller: Caller,
 ): Promise<void> {
   const consumer = activeConsumer(input.ConsumerARN, context);
-  const from = await startOf(input, consumer, context);
+  const from = { ...(await startOf(input, consumer, context)), caller };
   endDryRun(input);
   const subscription = claim(consumer, from, context);
   const events = EventReply.open(reply);
@@ -67,7 +70,7 @@ async function startOf(
   input: SubscribeToShardInput,
   consumer: Consumer,
   context: KinesisContext,
-): Promise<PushFrom> {
+): Promise<Omit<PushFrom, 'caller'>> {
   const row = context.catalog.byId(consumer.streamId);
   if (row === undefined) throw streamNotFound(context.account, consumer.streamName);
   const shard = shardNamed(row, input.ShardId, context);
@@ -79,8 +82,8 @@ async function startOf(
 /** Throws again what is a failure of ours, for the log. */
 function failWith(error: unknown, events: EventReply): void {
   if (error instanceof AssertionFailure) throw error;
-  const known = kinesisStorageError(error);
-  if (known?.type === 'ResourceNotFoundException') {
+  const known = error instanceof ServiceError ? error : kinesisStorageError(error);
+  if (known?.type === 'ResourceNotFoundException' || known?.type.startsWith('KMS') === true) {
     events.fail(known.type, known);
     return;
   }
