@@ -1,5 +1,6 @@
 // What leads a stream out of a state: the work, and the row to store when it is done. Each step may be taken again, after
 // a crash or on a disk that was full.
+import { isTributaryError } from '../../stream/errors.ts';
 import type { Digest, ShardLog } from '../../stream/ports.ts';
 import { shardsMade, takeRound } from './resharding.ts';
 import { retentionMs, shardRef } from './stream-row.ts';
@@ -46,7 +47,14 @@ async function reshard(row: StreamRow, parts: StepParts): Promise<StreamRow> {
 }
 
 async function setRetention(row: StreamRow, { log }: StepParts): Promise<StreamRow> {
-  for (const shard of row.map.shards) await log.setRetention(shardRef(row, shard), retentionMs(row));
+  for (const shard of row.map.shards) {
+    try {
+      await log.setRetention(shardRef(row, shard), retentionMs(row));
+    } catch (error) {
+      // Its records expired long ago: it has left the log, and the map is about to follow.
+      if (!isTributaryError(error, 'SHARD_NOT_FOUND')) throw error;
+    }
+  }
   const { isRetentionPending: _isPending, ...next } = row;
   return next;
 }

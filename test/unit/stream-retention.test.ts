@@ -108,3 +108,15 @@ it('is finished by the next change when the shards did not get it', async () => 
   rig.passMs(30 * HOUR_MS);
   expect(await oldest()).toBe('a');
 });
+
+it('is changed though an expired shard has left the log before the map', async () => {
+  await rig.call('SplitShard', {
+    StreamName,
+    ShardToSplit: ShardId,
+    NewStartingHashKey: '170141183460469231731687303715884105728',
+  });
+  const { id: streamId } = rig.context.catalog.get(StreamName);
+  await rig.store.log.dropShard({ streamId, shardId: ShardId });
+  await increase(48);
+  expect(await hours()).toBe(48);
+});
