@@ -1,7 +1,9 @@
 // Goal: boto3 manages streams unmodified. Method: one Python process for each matter, against one server.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runBoto3 } from '../boto3.ts';
-import { startServer, stopAll } from '../processes.ts';
+import { startServer, stopAll, temporaryFolder } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 
 let server: RunningServer;
@@ -135,4 +137,53 @@ test('policies of streams are put, read and removed', async (context) => {
     same: true,
     refusals: ['InvalidArgumentException', 'ResourceNotFoundException'],
   });
+});
+
+const WAITING = `
+made('slow')
+client.create_stream(StreamName='slower', ShardCount=1)
+state = lambda: client.describe_stream_summary(StreamName='slower')['StreamDescriptionSummary']['StreamStatus']
+first = state()
+fast = dict(WaiterConfig={'Delay': 1, 'MaxAttempts': 20})
+client.get_waiter('stream_exists').wait(StreamName='slower', **fast)
+client.split_shard(StreamName='slower', ShardToSplit='shardId-000000000000', NewStartingHashKey='7')
+updating = state()
+refused = refusal(client.merge_shards, StreamName='slower', ShardToMerge='shardId-000000000000', AdjacentShardToMerge='shardId-000000000001')
+client.get_waiter('stream_exists').wait(StreamName='slower', **fast)
+client.delete_stream(StreamName='slower')
+last = state()
+client.get_waiter('stream_not_exists').wait(StreamName='slower', **fast)
+print(json.dumps([first, updating, refused, last]))
+`;
+
+test('with a delay of states its waiters wait', async (context) => {
+  const config = join(temporaryFolder('config'), 'config.json');
+  writeFileSync(config, JSON.stringify({ limits: { stateDelayMs: 1_500 } }));
+  const slow = await startServer({ parameters: ['--config', config] });
+  const program = CLIENT.replace(
+    "'stream_exists').wait(StreamName=name)",
+    "'stream_exists').wait(StreamName=name, WaiterConfig={'Delay': 1, 'MaxAttempts': 20})",
+  );
+  expect(await runBoto3(context, program + WAITING, slow.httpUrl)).toEqual([
+    'CREATING',
+    'UPDATING',
+    'ResourceInUseException',
+    'DELETING',
+  ]);
+});
+
+const LIMITED = `
+patient = boto3.client('kinesis', endpoint_url=sys.argv[1], region_name='us-east-1')
+for n in range(8): patient.create_stream(StreamName=f'many{n}', ShardCount=1)
+count = len(patient.list_streams()['StreamNames'])
+refusals = {refusal(client.describe_limits) for n in range(3)}
+print(json.dumps([count, sorted(str(one) for one in refusals)]))
+`;
+
+test('with the limits of the service it waits and gets there', async (context) => {
+  const limited = await startServer({ env: { TRIBUTARY_SERVER_LIMITS: 'aws' } });
+  expect(await runBoto3(context, CLIENT + LIMITED, limited.httpUrl)).toEqual([
+    8,
+    ['LimitExceededException', 'None'],
+  ]);
 });
