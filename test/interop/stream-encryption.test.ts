@@ -65,6 +65,9 @@ it('a key of the operator', async () => {
   expect([files.includes(PLAIN), files.includes(SECRET)]).toEqual([true, false]);
 
   await server.kill('SIGTERM');
+  // What seals a block is not needed to see that it is whole.
+  const verified = await runCli(['log', 'verify', data, '--json']);
+  expect(JSON.parse(verified.stdout)).toMatchObject({ ok: true, streams: { s: { records: 2 } } });
   const without = await startServer({ data });
   const refused = await kinesis(without.httpUrl, 'GetRecords', { ShardIterator: await iterator(without) });
   expect(refused.body).toMatchObject({ __type: 'KMSNotFoundException' });

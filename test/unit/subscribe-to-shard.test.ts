@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect as http2Connect } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { kinesisError } from '../../server/kinesis/errors.ts';
 import { kinesisService } from '../../server/kinesis/kinesis-service.ts';
 import { awsRpcHandler } from '../../server/wire/aws-rpc.ts';
 import { CBOR_CODEC } from '../../server/wire/cbor-codec.ts';
@@ -13,8 +14,7 @@ import { openListener } from '../../server/wire/listener.ts';
 import type { Listener } from '../../server/wire/listener.ts';
 import { eventMessages } from '../event-messages.ts';
 import type { EventMessage } from '../event-messages.ts';
-import { silent } from '../kinesis-rig.ts';
-import { CALLER } from '../kinesis-rig.ts';
+import { CALLER, silent } from '../kinesis-rig.ts';
 import { KinesisClient, arnOf } from './kinesis-client.ts';
 
 const STREAM = { StreamName: 's' };
@@ -407,4 +407,17 @@ it('asks whether the caller may subscribe through the consumer, before the first
   const reply = {} as Parameters<typeof entry.stream>[2];
   await expect(entry.stream(input, CALLER, reply)).rejects.toThrow('no');
   expect(asked).toEqual([`kinesis:SubscribeToShard ${arn}`]);
+});
+
+it('records whose key the subscriber may not use end it with the error of KMS, and are not sent', async () => {
+  const key = { ...STREAM, EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' };
+  await rig.call('StartStreamEncryption', key);
+  await put('seen');
+  const stream = await subscribe(TRIM);
+  expect(await stream.take(1)).toEqual(['seen']);
+  vi.spyOn(rig.context.encryption, 'admitRead').mockImplementation(() => {
+    throw kinesisError('KMSAccessDeniedException', 'not kms:Decrypt');
+  });
+  await put('hidden');
+  expect(await endOf(stream)).toBe('KMSAccessDeniedException: not kms:Decrypt');
 });
