@@ -118,6 +118,7 @@ async function build(
     configs: config.keys,
     places: { keyFile: folder.keyFile, env },
     builtIn: await openSecret(disk.meta, sealer, 'kinesis-key'),
+    log: log.child('keys'),
   });
   const streamKeys = await StreamKeys.open({ meta: disk.meta, clock, masterOf: named.masterOf });
   const store = guardStore(sealStore(disk, vault.keyring, digest, streamKeys), (error) => {

@@ -54,6 +54,7 @@ export interface ContextOptions {
   readonly profile?: 'aws' | 'off';
   readonly keys?: NamedKeysParts['configs'];
   readonly env?: Readonly<Record<string, string>>;
+  readonly log?: Log;
   readonly authorizeKey?: StreamEncryptionParts['authorizeKey'];
 }
 
@@ -65,11 +66,12 @@ export async function kinesisContext(
     profile = 'off',
     keys = {},
     env = {},
+    log = silent,
     authorizeKey = () => undefined,
   }: ContextOptions = {},
 ): Promise<KinesisContext> {
   const places = { keyFile: '/nonexistent', env };
-  const named = new NamedKeys({ account: ACCOUNT, configs: keys, places, builtIn: Buffer.alloc(32, 3) });
+  const named = new NamedKeys({ account: ACCOUNT, configs: keys, places, builtIn: Buffer.alloc(32, 3), log });
   const data = await StreamKeys.open({ meta: unsealed.meta, clock, masterOf: named.masterOf });
   const store = sealStore(unsealed, new Keyring(clock), nodeDigest, data);
   const limits = accountLimits({ profile: 'aws', shardsMax: 1_000, onDemandStreamsMax: 50 });

@@ -5,6 +5,8 @@ import type { KeyPlaces, MasterKey } from '../../runtime/master-key.ts';
 import { namedKeySetting } from '../../runtime/named-key-config.ts';
 import type { NamedKeyConfig } from '../../runtime/named-key-config.ts';
 import { isTributaryError } from '../../stream/errors.ts';
+import type { TributaryError } from '../../stream/errors.ts';
+import type { Log } from '../../stream/ports.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import type { KinesisErrorName } from './errors.ts';
@@ -19,11 +21,14 @@ export interface NamedKeysParts {
   readonly places: KeyPlaces;
   /** 32 bytes, the server's own. */
   readonly builtIn: Uint8Array;
+  readonly log: Log;
 }
 
 export class NamedKeys {
   readonly #parts: NamedKeysParts;
   readonly #masters = new Map<string, MasterKey>();
+  /** The trouble with each key that the log has last been told. */
+  readonly #told = new Map<string, string>();
 
   constructor(parts: NamedKeysParts) {
     this.#parts = parts;
@@ -64,11 +69,47 @@ export class NamedKeys {
     const known = this.#masters.get(id);
     if (known !== undefined) return known;
     if (config === undefined) throw kinesisError('KMSNotFoundException', `Key '${arn}' does not exist.`);
-    const opened = translating(() => openMasterKey(namedKeySetting(config), this.#parts.places), arn);
-    const master = translated(opened, arn);
+    const master = this.#translated(
+      this.#saying(id, () => openMasterKey(namedKeySetting(config), this.#parts.places)),
+      id,
+    );
     this.#masters.set(id, master);
     return master;
   };
+
+  #translated(master: MasterKey, id: string): MasterKey {
+    const said = async <T>(call: Promise<T>): Promise<T> => {
+      try {
+        return await call;
+      } catch (error) {
+        throw this.#keyError(error, id);
+      }
+    };
+    return {
+      ...master,
+      generate: (context) => said(master.generate(context)),
+      unwrap: (wrapped, context) => said(master.unwrap(wrapped, context)),
+    };
+  }
+
+  #saying<T>(id: string, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw this.#keyError(error, id);
+    }
+  }
+
+  /** Clients are told which key and what kind of trouble; paths and endpoints are for the operator alone. */
+  #keyError(error: unknown, id: string): unknown {
+    if (!isTributaryError(error)) return error;
+    const type = error.code === 'BUSY' ? 'KMSThrottlingException' : kmsErrorOf(error);
+    if (this.#told.get(id) !== error.message) {
+      this.#told.set(id, error.message);
+      this.#parts.log.warn('a key of streams cannot be used', { key: id, reason: error.message });
+    }
+    return kinesisError(type, `${this.arnOf(id)} cannot be used now: the server's log says why.`);
+  }
 
   #idNamed(name: string): string | undefined {
     if (!name.startsWith('alias/')) return name;
@@ -87,35 +128,6 @@ const KMS_ERRORS: Readonly<Record<string, KinesisErrorName>> = {
   OptInRequired: 'KMSOptInRequired',
 };
 
-function translated(master: MasterKey, arn: string): MasterKey {
-  return {
-    ...master,
-    generate: async (context) => translatingLater(master.generate(context), arn),
-    unwrap: async (wrapped, context) => translatingLater(master.unwrap(wrapped, context), arn),
-  };
-}
-
-function translating<T>(call: () => T, arn: string): T {
-  try {
-    return call();
-  } catch (error) {
-    throw keyError(error, arn);
-  }
-}
-
-async function translatingLater<T>(call: Promise<T>, arn: string): Promise<T> {
-  try {
-    return await call;
-  } catch (error) {
-    throw keyError(error, arn);
-  }
-}
-
-/** What is wrong with a key is its operator's to know: clients are told which key and what kind of trouble. */
-function keyError(error: unknown, arn: string): unknown {
-  if (isTributaryError(error, 'BUSY'))
-    return kinesisError('KMSThrottlingException', `${arn}: ${error.message}`);
-  if (!isTributaryError(error, 'KEY_INVALID')) return error;
-  const type = KMS_ERRORS[String(error.details['kmsError'])] ?? 'KMSInvalidStateException';
-  return kinesisError(type, `${arn} cannot be used: ${error.message}`);
+function kmsErrorOf({ details }: TributaryError): KinesisErrorName {
+  return KMS_ERRORS[String(details['kmsError'])] ?? 'KMSInvalidStateException';
 }

@@ -13,7 +13,7 @@ import type { ContextOptions } from '../kinesis-rig.ts';
 
 export const arnOf = (stream: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`;
 
-export interface RigOptions extends Pick<ContextOptions, 'keys' | 'env' | 'authorizeKey'> {
+export interface RigOptions extends Pick<ContextOptions, 'keys' | 'env' | 'log' | 'authorizeKey'> {
   readonly stateDelayMs?: number;
   /** Of calls; default off. */
   readonly limits?: 'aws' | 'off';

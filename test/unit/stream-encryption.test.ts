@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { namedKeys } from '../../runtime/named-key-config.ts';
 import { kinesisError } from '../../server/kinesis/errors.ts';
 import { KMS_CREDENTIALS, LocalKms } from '../kms.ts';
+import { silent } from '../kinesis-rig.ts';
 import { KinesisClient } from './kinesis-client.ts';
 
 const HOUR_MS = 3_600_000;
@@ -181,9 +182,14 @@ describe('a key', () => {
   });
 
   it('whose file is missing or another one is told', async () => {
-    expect(await rig.refusal('StartStreamEncryption', input('missing'))).toMatch(
-      /^KMSInvalidStateException.*missing\.key/,
-    );
+    const told: string[] = [];
+    const warn = (event: string, fields?: object): void => void told.push(JSON.stringify([event, fields]));
+    await rig.restart({ keys: keys(), env, log: { ...silent, warn } });
+    for (let attempt = 0; attempt < 2; attempt += 1)
+      expect(await rig.refusal('StartStreamEncryption', input('missing'))).toBe(
+        `KMSInvalidStateException: ${KEY_ARN.replace('mine', 'missing')} cannot be used now: the server's log says why.`,
+      );
+    expect(told).toEqual([expect.stringContaining('missing.key')]);
     await start('mine');
     await put('a');
     writeFileSync(join(folder, 'mine.key'), Buffer.alloc(32, 9), { mode: 0o600 });
