@@ -1,11 +1,12 @@
 // Goal: a lane finds its stream and shard whatever happens to the stream. Method: the catalog and the ingest over the
 // store in memory, blocks made by hand.
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { nodeDigest } from '../../runtime/digest.ts';
 import { LaneQuota, NEW_LANES_MAX } from '../../server/fleet/lane-quota.ts';
 import type { CatalogLimits } from '../../server/kinesis/account-limits.ts';
 import { openTraffic } from '../../server/kinesis/traffic.ts';
 import { MetricsRegistry } from '../../runtime/metrics.ts';
+import { kinesisError } from '../../server/kinesis/errors.ts';
 import { shardLimits } from '../../server/kinesis/shard-limits.ts';
 import { ShardMeters } from '../../server/kinesis/shard-meter.ts';
 import { StateDelay } from '../../server/kinesis/state-delay.ts';
@@ -83,6 +84,17 @@ describe('a lane', () => {
       details: { have: 3n },
     });
     expect(await lane.state()).toMatchObject({ last: 3n });
+  });
+
+  it('is told to try again when the key of its stream cannot be used', async () => {
+    const lane = await ingest.openLane('telemetry', 'a');
+    const error = kinesisError('KMSDisabledException', 'key is disabled.');
+    vi.spyOn(store.log, 'append').mockRejectedValueOnce(error);
+    await expect(lane.append(block(1, 3), 3, offer(1, 3))).rejects.toMatchObject({
+      code: 'BUSY',
+      message: 'records of stream telemetry cannot be stored now: key is disabled.',
+    });
+    await lane.append(block(1, 3), 3, offer(1, 3));
   });
 
   it('follows a stream that was deleted and made again, and starts from nothing there', async () => {
