@@ -48,6 +48,8 @@ interface Held {
 export class Consumers {
   readonly #parts: ConsumerParts;
   readonly #byArn = new Map<string, Held>();
+  /** By id of the stream, then by name. */
+  readonly #byStream = new Map<string, Map<string, Consumer>>();
   /** One write after the other, so that limits are counted exactly. */
   readonly #turns = new Turns();
   /** Second of the newest removed one: its ARN is not given again. */
@@ -73,15 +75,13 @@ export class Consumers {
   }
 
   find(streamId: string, name: string): Consumer | undefined {
-    return this.listOf(streamId).find((consumer) => consumer.name === name);
+    return this.#byStream.get(streamId)?.get(name);
   }
 
   /** Sorted by name. */
   listOf(streamId: string): Consumer[] {
-    return [...this.#byArn.values()]
-      .map(({ consumer }) => consumer)
-      .filter((consumer) => consumer.streamId === streamId)
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const consumers = [...(this.#byStream.get(streamId)?.values() ?? [])];
+    return consumers.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Throws ResourceNotFoundException, ResourceInUseException or LimitExceededException. */
@@ -151,6 +151,9 @@ export class Consumers {
   async #remove({ consumer, revision, removal }: Held): Promise<void> {
     await this.#parts.meta.del(keyOf(consumer), revision);
     this.#byArn.delete(consumer.arn);
+    const others = this.#byStream.get(consumer.streamId);
+    others?.delete(consumer.name);
+    if (others?.size === 0) this.#byStream.delete(consumer.streamId);
     this.#removedAtSeconds = Math.max(this.#removedAtSeconds, secondsOf(consumer.createdAtMs));
     removal.abort();
   }
@@ -167,6 +170,8 @@ export class Consumers {
     const consumer = { ...row, arn, streamName, streamArn: ofStream, removed: removal.signal };
     const held = { consumer, revision, removal };
     this.#byArn.set(arn, held);
+    const others = this.#byStream.get(row.streamId) ?? new Map<string, Consumer>();
+    this.#byStream.set(row.streamId, others.set(row.name, consumer));
     return held;
   }
 
