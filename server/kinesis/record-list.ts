@@ -83,7 +83,7 @@ const PAGE_SLACK_BYTES = 16 * 1024;
 
 /** About what a record takes: its data and key, and what stands around them. */
 function jsonBytes({ data, partitionKey }: StoredRecord): number {
-  return Math.ceil(data.length / 3) * 4 + partitionKey.length + 180;
+  return Math.ceil(data.length / 3) * 4 + partitionKey.length + 204;
 }
 
 /** The data of a page lie in few buffers: one view of each is enough. */
