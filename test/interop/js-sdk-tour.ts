@@ -1,13 +1,11 @@
 // What a program does with streams through the AWS SDK for JavaScript, as a process of its own: trust in a certificate is
-// given to a process when it starts. Arguments: the server's URL, and `default` or `http1` for the SDK's handler. Prints one
-// JSON document of what it saw.
+// given to a process when it starts. Prints one JSON document of what it saw.
 import {
   CreateStreamCommand,
   DeleteStreamCommand,
   DeregisterStreamConsumerCommand,
   GetRecordsCommand,
   GetShardIteratorCommand,
-  KinesisClient,
   PutRecordsCommand,
   RegisterStreamConsumerCommand,
   SplitShardCommand,
@@ -16,18 +14,10 @@ import {
   waitUntilStreamNotExists,
 } from '@aws-sdk/client-kinesis';
 import type { ShardIteratorType, SubscribeToShardEvent } from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { client, handler, report, textOf, waiter } from './js-sdk-client.ts';
 
-const [, , endpoint = '', handler = 'default'] = process.argv;
-const client = new KinesisClient({
-  endpoint,
-  region: 'us-east-1',
-  maxAttempts: 1,
-  ...(handler === 'http1' ? { requestHandler: new NodeHttpHandler() } : {}),
-});
 const StreamName = `tour-${handler}`;
 const ShardId = 'shardId-000000000000';
-const textOf = (data: Uint8Array | undefined): string => Buffer.from(data ?? []).toString();
 
 async function put(from: number, count: number): Promise<string[]> {
   const Records = Array.from({ length: count }, (_, index) => ({
@@ -72,7 +62,6 @@ async function follow(
 
 async function tour(): Promise<object> {
   await client.send(new CreateStreamCommand({ StreamName, ShardCount: 1 }));
-  const waiter = { client, maxWaitTime: 20, minDelay: 1, maxDelay: 1 };
   const { reason } = await waitUntilStreamExists(waiter, { StreamName });
   const StreamARN = (reason as { StreamDescription: { StreamARN: string } }).StreamDescription.StreamARN;
   await put(0, 5);
@@ -119,5 +108,4 @@ async function tour(): Promise<object> {
   };
 }
 
-process.stdout.write(`${JSON.stringify(await tour())}\n`);
-process.exit(0);
+report(await tour());
