@@ -2,20 +2,33 @@
 import { expect } from 'vitest';
 import type { TestContext } from 'vitest';
 import { CREDENTIALS, run } from './processes.ts';
+import type { Environment } from './processes.ts';
+
+export interface Boto3Options {
+  readonly env?: Environment;
+  /** Behind the URL. */
+  readonly parameters?: readonly string[];
+}
 
 /** What the program printed; the test is skipped when there is no boto3. Its warnings are failures. */
-export async function runBoto3(context: TestContext, program: string, httpUrl: string): Promise<unknown> {
+export async function runBoto3(
+  context: TestContext,
+  program: string,
+  url: string,
+  { env = {}, parameters = [] }: Boto3Options = {},
+): Promise<unknown> {
   const python = await pythonWithBoto3();
   if (python === null) {
     context.skip('python3 has no boto3; install it: apt-get install python3-boto3');
     return undefined;
   }
-  const { code, stdout, stderr } = await run(python, ['-W', 'ignore', '-c', program, httpUrl], {
+  const { code, stdout, stderr } = await run(python, ['-W', 'ignore', '-c', program, url, ...parameters], {
     env: {
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
       AWS_CONFIG_FILE: '/nonexistent',
       AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
+      ...env,
     },
   });
   expect([code, stderr]).toEqual([0, '']);

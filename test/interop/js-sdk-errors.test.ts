@@ -1,13 +1,13 @@
 // Goal: what a server refuses is what the AWS SDK for JavaScript has a class for, so that programs can tell errors apart.
 // Method: each error provoked once, on a server with the limits of AWS.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { guestKeys } from '../guest.ts';
 import { runSdkProgram } from '../js-sdk.ts';
 import { startServer, stopAll } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
-import { fleet } from '../signed-requests.ts';
 
 let server: RunningServer;
-const guest = { GUEST_KEY_ID: '', GUEST_SECRET: '' };
+let guest: Readonly<Record<string, string>> = {};
 beforeAll(async () => {
   server = await startServer({
     env: {
@@ -16,11 +16,7 @@ beforeAll(async () => {
       TRIBUTARY_SERVER_TLS_PORT: '0',
     },
   });
-  const users = '/api/v1/access/users';
-  await fleet(server.httpUrl, 'POST', users, { name: 'guest' });
-  const { body } = await fleet(server.httpUrl, 'POST', `${users}/guest/keys`);
-  guest.GUEST_KEY_ID = String(body['accessKeyId']);
-  guest.GUEST_SECRET = String(body['secretAccessKey']);
+  guest = await guestKeys(server.httpUrl);
 });
 afterAll(stopAll);
 
