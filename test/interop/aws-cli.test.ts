@@ -1,74 +1,25 @@
 // Goal: the AWS CLI works against a server unmodified. Method: the real CLI, one process for each call.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestContext } from 'vitest';
-import { CREDENTIALS, run, startServer, stopAll } from '../processes.ts';
-import type { Finished, RunningServer } from '../processes.ts';
+import { AwsCli, recordsOf } from '../aws-cli.ts';
+import type { Document } from '../aws-cli.ts';
+import { CREDENTIALS, startServer, stopAll } from '../processes.ts';
+import type { RunningServer } from '../processes.ts';
 import { needs } from '../tools.ts';
 
-type Document = Readonly<Record<string, unknown>>;
-
 let server: RunningServer;
-/** Version 2 of the CLI takes blobs as base64, version 1 as they are. */
-let takesBase64 = true;
+let cli: AwsCli;
 beforeAll(async () => {
   server = await startServer();
-  const version = await run('aws', ['--version']).catch(() => null);
-  takesBase64 = version?.stdout.startsWith('aws-cli/1.') === false;
+  cli = await AwsCli.open(server.httpUrl);
 });
 afterAll(stopAll);
 
-async function aws(
-  parameters: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Finished> {
-  // Debian's version does not know AWS_ENDPOINT_URL yet.
-  const finished = await run(
-    'aws',
-    ['--endpoint-url', server.httpUrl, 'kinesis', ...parameters, '--output', 'json'],
-    {
-      env: {
-        AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-        AWS_DEFAULT_REGION: 'us-east-1',
-        AWS_CONFIG_FILE: '/nonexistent',
-        AWS_SHARED_CREDENTIALS_FILE: '/nonexistent',
-        AWS_MAX_ATTEMPTS: '1',
-        ...env,
-      },
-    },
-  );
-  // Some versions say how often they tried.
-  return { ...finished, stderr: finished.stderr.replace(' (reached max retries: 0)', '') };
-}
-
-async function ok(context: TestContext, ...parameters: string[]): Promise<Document> {
-  needs(context, 'aws');
-  const { code, stdout, stderr } = await aws(parameters);
-  expect(stderr).toBe('');
-  expect(code).toBe(0);
-  return (stdout.trim() === '' ? {} : JSON.parse(stdout)) as Document;
-}
-
-async function refused(context: TestContext, ...parameters: string[]): Promise<string> {
-  needs(context, 'aws');
-  const { code, stderr } = await aws(parameters);
-  expect(code).not.toBe(0);
-  return stderr;
-}
-
-function data(text: string): string {
-  return takesBase64 ? Buffer.from(text).toString('base64') : text;
-}
-
-/** Data and keys of a GetRecords answer, in order. */
-function recordsOf(answer: Document): { key: string; text: string; number: string }[] {
-  const records = answer['Records'] as { PartitionKey: string; Data: string; SequenceNumber: string }[];
-  return records.map((one) => ({
-    key: one.PartitionKey,
-    text: Buffer.from(one.Data, 'base64').toString(),
-    number: one.SequenceNumber,
-  }));
-}
+const ok = (context: TestContext, ...parameters: string[]): Promise<Document> =>
+  cli.ok(context, ...parameters);
+const refused = (context: TestContext, ...parameters: string[]): Promise<string> =>
+  cli.refused(context, ...parameters);
+const data = (text: string): string => cli.data(text);
 
 test('a stream lives: create, wait, describe, list, delete, wait', async (context) => {
   await ok(context, 'create-stream', '--stream-name', 'life', '--shard-count', '2');
@@ -202,11 +153,11 @@ test('what is wrong with a request is said as AWS says it', async (context) => {
 
 test('a wrong secret and an unknown key are refused', async (context) => {
   needs(context, 'aws');
-  const wrong = await aws(['list-streams'], { AWS_SECRET_ACCESS_KEY: 'wrong' });
+  const wrong = await cli.run(['list-streams'], { AWS_SECRET_ACCESS_KEY: 'wrong' });
   expect(wrong.code).not.toBe(0);
   expect(wrong.stderr).toContain('(InvalidSignatureException)');
   expect(wrong.stderr).toContain('The request signature we calculated does not match');
-  const unknown = await aws(['list-streams'], { AWS_ACCESS_KEY_ID: 'NOBODY' });
+  const unknown = await cli.run(['list-streams'], { AWS_ACCESS_KEY_ID: 'NOBODY' });
   expect(unknown.stderr).toContain(
     '(UnrecognizedClientException) when calling the ListStreams operation: The security token included in the request is invalid.',
   );
