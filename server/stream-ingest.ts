@@ -67,7 +67,7 @@ export class StreamIngest implements IngestTarget {
           records: recordCount,
           bytes: rawLength,
         });
-        if (meter.keys.isDue(rawLength)) meter.keys.add(lane, hashKey);
+        meter.keys.add(lane, hashKey, meter.keys.due(rawLength));
         return result;
       });
     return { state, append: (await state()) === null ? this.#counted(append, gateway) : append };

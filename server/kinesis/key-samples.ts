@@ -25,17 +25,20 @@ export class KeySamples {
   #place = 0;
   #bytes = 0;
 
-  /** Whether the record of so many bytes is one that should be added. */
-  isDue(bytes: number): boolean {
+  /** How many samples what was just written of one key makes: mostly none, several for a large record or a block. */
+  due(bytes: number): number {
     this.#bytes += Math.max(bytes, RECORD_BYTES_MIN);
-    if (this.#bytes < SAMPLE_BYTES) return false;
+    if (this.#bytes < SAMPLE_BYTES) return 0;
+    const count = Math.floor(this.#bytes / SAMPLE_BYTES);
     this.#bytes %= SAMPLE_BYTES;
-    return true;
+    return Math.min(count, SAMPLES_MAX);
   }
 
-  add(key: string, hashKey: bigint): void {
-    this.#samples[this.#place] = { key, hashKey };
-    this.#place = (this.#place + 1) % SAMPLES_MAX;
+  add(key: string, hashKey: bigint, count: number): void {
+    for (let added = 0; added < count; added += 1) {
+      this.#samples[this.#place] = { key, hashKey };
+      this.#place = (this.#place + 1) % SAMPLES_MAX;
+    }
   }
 
   get count(): number {

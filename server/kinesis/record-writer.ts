@@ -160,7 +160,8 @@ function count(row: StreamRow, { shard, parts }: Share, traffic: Traffic, meters
   let total = 0;
   for (const { partitionKey, hashKey, bytes } of parts) {
     total += bytes;
-    if (meter.keys.isDue(bytes)) meter.keys.add(partitionKey, fromHashText(hashKey));
+    const samples = meter.keys.due(bytes);
+    if (samples > 0) meter.keys.add(partitionKey, fromHashText(hashKey), samples);
   }
   meter.wrote(parts.length, total);
   traffic.stored(row, shard.index, { records: parts.length, bytes: total });

@@ -2,7 +2,7 @@
 // possible point.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitPoint } from '../../server/kinesis/key-samples.ts';
+import { KeySamples, splitPoint } from '../../server/kinesis/key-samples.ts';
 
 describe('the split point', () => {
   it('divides as evenly as any point does, inside the bounds of a split', () => {
@@ -30,5 +30,18 @@ describe('the split point', () => {
         },
       ),
     );
+  });
+});
+
+describe('samples', () => {
+  it('weigh keys by their bytes, in blocks or one by one', () => {
+    const samples = new KeySamples();
+    for (let round = 0; round < 20; round += 1) {
+      samples.add('lane', 1n, samples.due(64 * 1024));
+      for (let record = 0; record < 64; record += 1) samples.add('device', 2n, samples.due(1024));
+    }
+    const shares = Object.fromEntries(samples.hottest(2).map(({ key, share }) => [key, share]));
+    expect(shares['lane']).toBeCloseTo(0.5, 1);
+    expect(shares['device']).toBeCloseTo(0.5, 1);
   });
 });

@@ -42,8 +42,7 @@ function write(stream: string, perSecond: Readonly<Record<string, number>>, seco
       const hashKey = hashKeyOf(key, nodeDigest);
       const meter = meters.of(row.id, shardFor(row.map, toHashText(hashKey)).index);
       meter.wrote(count, count * 1_024);
-      for (let record = 0; record < count; record += 1)
-        if (meter.keys.isDue(1_024)) meter.keys.add(key, hashKey);
+      for (let record = 0; record < count; record += 1) meter.keys.add(key, hashKey, meter.keys.due(1_024));
     }
   }
 }
