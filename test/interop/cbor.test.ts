@@ -1,6 +1,6 @@
 // Goal: the service in CBOR as the SDKs for Java speak it. Method: a client by hand, with another implementation's codec:
 // maps of unknown length, byte strings, milliseconds under tag 1.
-import { Decoder, Encoder, addExtension } from 'cbor-x';
+import { Token, Type, decode, encode } from 'cborg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { signRequest } from '../../runtime/sigv4/sign.ts';
 import { CREDENTIALS, startServer, stopAll } from '../processes.ts';
@@ -14,15 +14,15 @@ class Milliseconds {
   }
 }
 
-addExtension({
-  Class: Milliseconds,
-  tag: 1,
-  encode: (value: Milliseconds, encode: (ms: unknown) => Buffer) => encode(BigInt(value.ms)),
-  decode: (ms: number) => new Milliseconds(Number(ms)),
-});
-const settings = { useRecords: false, tagUint8Array: false, mapsAsObjects: true, int64AsNumber: true };
-const encoder = new Encoder(settings);
-const decoder = new Decoder(settings);
+const encodeOptions = {
+  typeEncoders: {
+    Object: (value: unknown) =>
+      value instanceof Milliseconds ? [new Token(Type.tag, 1), new Token(Type.uint, value.ms)] : null,
+  },
+};
+const decodeOptions = {
+  tags: { 1: (inner: () => unknown) => new Milliseconds(Number(inner())) },
+};
 
 let server: RunningServer;
 beforeAll(async () => {
@@ -35,8 +35,8 @@ const TYPE = 'application/x-amz-cbor-1.1';
 /** A map whose length nobody told. */
 function body(input: object): Buffer {
   const members = Object.entries(input).flatMap(([key, value]) => [
-    Buffer.from(encoder.encode(key)),
-    Buffer.from(encoder.encode(value)),
+    Buffer.from(encode(key)),
+    Buffer.from(encode(value, encodeOptions)),
   ]);
   return Buffer.concat([Buffer.of(0xbf), ...members, Buffer.of(0xff)]);
 }
@@ -54,7 +54,7 @@ async function call(operation: string, input: object | Buffer) {
   const response = await fetch(request.url, { method: 'POST', headers, body: new Uint8Array(bytes) });
   const reply = Buffer.from(await response.arrayBuffer());
   if (reply.length > 0) expect(response.headers.get('content-type')).toBe(TYPE);
-  const document = reply.length === 0 ? {} : (decoder.decode(reply) as Record<string, unknown>);
+  const document = reply.length === 0 ? {} : (decode(reply, decodeOptions) as Record<string, unknown>);
   return { status: response.status, document };
 }
 

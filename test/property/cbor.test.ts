@@ -1,13 +1,9 @@
 // Our CBOR against another implementation: each reads what the other writes, and no bytes whatever break the reader.
-import { Decoder, Encoder } from 'cbor-x';
+import { decode, encode } from 'cborg';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { CBOR_CODEC } from '../../server/wire/cbor-codec.ts';
 import { MalformedCbor, readCbor } from '../../server/wire/cbor-reader.ts';
-
-const settings = { useRecords: false, tagUint8Array: false, mapsAsObjects: true, int64AsNumber: true };
-const encoder = new Encoder(settings);
-const decoder = new Decoder(settings);
 
 const key = fc.string({ unit: 'grapheme' }).filter((text) => text !== '__proto__');
 const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
@@ -18,17 +14,25 @@ const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
     fc.double({ noNaN: true }).map((number) => (Object.is(number, -0) ? 0 : number)),
     fc.boolean(),
     fc.constant(null),
-    fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+    fc.uint8Array(),
     fc.array(tie('tree'), { maxLength: 5 }),
     fc.dictionary(key, tie('tree'), { maxKeys: 5, noNullPrototype: true }),
   ),
 }));
 const document = fc.dictionary(key, tree, { maxKeys: 5, noNullPrototype: true });
 
+/** Bytes of any class are the same bytes. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString('hex') };
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+}
+
 test('it reads what the other writes', () => {
   fc.assert(
     fc.property(document, (value) => {
-      expect(readCbor(encoder.encode(value))).toEqual(value);
+      expect(plain(readCbor(encode(value)))).toEqual(plain(value));
     }),
   );
 });
@@ -36,14 +40,14 @@ test('it reads what the other writes', () => {
 test('the other reads what it writes', () => {
   fc.assert(
     fc.property(document, (value) => {
-      expect(decoder.decode(Buffer.from(CBOR_CODEC.write(value)))).toEqual(value);
+      expect(plain(decode(Buffer.from(CBOR_CODEC.write(value))))).toEqual(plain(value));
     }),
   );
 });
 
 test('arbitrary and damaged bytes are read or refused, nothing else', () => {
   const damaged = fc.tuple(document, fc.nat(), fc.nat(255)).map(([value, at, byte]) => {
-    const bytes = Buffer.from(encoder.encode(value));
+    const bytes = Buffer.from(encode(value));
     bytes[at % bytes.length] = byte;
     return bytes;
   });
