@@ -8,6 +8,10 @@ interface ServerCommandFlags {
   readonly host?: string;
   readonly port?: number;
   readonly auth?: string;
+  readonly tlsPort?: number;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly limits?: string;
   readonly config?: string;
   readonly checkConfig?: boolean;
   readonly json?: boolean;
@@ -21,6 +25,10 @@ export function serverCommand(program: Command): void {
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--port <number>', 'TCP port, 0 picks a free one (default 4567)', portNumber)
     .option('--auth <on|off>', 'off: check no signatures; on a loopback address only')
+    .option('--tls-port <number>', 'second port, with TLS; self-signed unless --tls-cert is set', portNumber)
+    .option('--tls-cert <file>', 'certificate and its chain, PEM')
+    .option('--tls-key <file>', 'its private key, PEM')
+    .option('--limits <aws|off>', 'of shards and calls (default aws)')
     .option('--config <file>', 'settings in YAML or JSON')
     .option('--check-config', 'list every problem of the settings and stop')
     .option('--json', 'with --check-config: one JSON document')

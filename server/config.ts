@@ -172,6 +172,10 @@ export interface ServerFlags {
   readonly host?: string | undefined;
   readonly port?: number | undefined;
   readonly auth?: string | undefined;
+  readonly tlsPort?: number | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  readonly limits?: string | undefined;
   readonly config?: string | undefined;
 }
 
@@ -186,9 +190,19 @@ export function loadServerConfig(flags: ServerFlags, env: NodeJS.ProcessEnv = pr
       'http.host': flags.host,
       'http.port': flags.port,
       auth: flags.auth,
+      'limits.profile': flags.limits,
+      'tls.port': flags.tlsPort,
+      'tls.certFile': flags.tlsCert,
+      'tls.keyFile': flags.tlsKey,
+      // A port alone: for development.
+      'tls.selfSigned': isPortAlone(flags) ? true : undefined,
     },
     ...(flags.config === undefined ? {} : { path: flags.config }),
   });
+}
+
+function isPortAlone({ tlsPort, tlsCert, tlsKey, config }: ServerFlags): boolean {
+  return tlsPort !== undefined && tlsCert === undefined && tlsKey === undefined && config === undefined;
 }
 
 /** Every problem of the settings; none: they are valid. */

@@ -56,6 +56,13 @@ test('the AWS CLI, HTTP/2 and gateways, across a restart', async (context) => {
   again.close();
 });
 
+test('a port alone is enough for development', async () => {
+  const server = await startServer({ parameters: ['--tls-port', '0'] });
+  const session = http2Connect(String(server.ready['httpsUrl']), { ca: readFileSync(trusted(server)) });
+  expect(String(await session.request({ ':path': '/healthz' }).toArray())).toContain('ok');
+  session.close();
+});
+
 test('a gateway enrols and delivers over TLS', async () => {
   const server = await startServer({ env: TLS });
   const { body } = await fleet(server.httpUrl, 'POST', '/api/v1/enrolment-codes', {});
