@@ -1,7 +1,14 @@
 // The bounds of a stream's retention, and the row with another one (Kinesis API, IncreaseStreamRetentionPeriod).
 import type { StreamInput } from './context.ts';
 import { kinesisError } from './errors.ts';
+import { horizonMs } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
+
+interface Change {
+  readonly hours: number;
+  readonly way: 'increase' | 'decrease';
+  readonly nowMs: number;
+}
 
 export interface RetentionInput extends StreamInput {
   readonly RetentionPeriodHours: number;
@@ -25,10 +32,12 @@ export function checkRetention(hours: number): void {
 }
 
 /** The same row for the same retention. Throws InvalidArgumentException when it goes the other way. */
-export function withRetention(row: StreamRow, hours: number, way: 'increase' | 'decrease'): StreamRow {
+export function withRetention(row: StreamRow, { hours, way, nowMs }: Change): StreamRow {
   if (hours === row.retentionHours) return row;
-  if (hours > row.retentionHours === (way === 'increase'))
-    return { ...row, retentionHours: hours, isRetentionPending: true };
+  if (hours > row.retentionHours === (way === 'increase')) {
+    const expired = way === 'increase' ? { expiredBeforeMs: horizonMs(row, nowMs) } : {};
+    return { ...row, ...expired, retentionHours: hours, isRetentionPending: true };
+  }
   const [relation, other] = way === 'increase' ? ['shorter', 'Decrease'] : ['longer', 'Increase'];
   const text = `Requested retention period (${hours} hours) for stream ${row.name} can not be ${relation} than existing retention period (${row.retentionHours} hours). Use ${other}RetentionPeriod API.`;
   throw kinesisError('InvalidArgumentException', text);

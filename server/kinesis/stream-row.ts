@@ -19,6 +19,8 @@ export interface StreamRow {
   readonly retentionHours: number;
   /** The shards may still have the former one. */
   readonly isRetentionPending?: true;
+  /** What was older when the retention was raised had expired, and does not come back. Absent: it never was raised. */
+  readonly expiredBeforeMs?: number;
   readonly maxRecordKiB: number;
   /** What a stream on demand is to take at once; absent: nothing was asked for. */
   readonly warmMiBps?: number;
@@ -46,7 +48,7 @@ export function retentionMs({ retentionHours }: StreamRow): number {
 
 /** Oldest moment whose records are kept, not before the stream was made. */
 export function horizonMs(row: StreamRow, nowMs: number): number {
-  return Math.max(row.createdAtMs, nowMs - retentionMs(row));
+  return Math.max(row.createdAtMs, row.expiredBeforeMs ?? 0, nowMs - retentionMs(row));
 }
 
 /** Shards that still hold records or may get some: a closed one expires with its last record. */

@@ -68,6 +68,22 @@ it('decreased, it hides what is older at once from every way of reading, and for
   for (const start of starts) expect(await read(start)).toBe('b');
 });
 
+it('increased, it brings back no closed shard that had expired, which nobody can split either', async () => {
+  const listed = async () => (await rig.call('ListShards', { StreamName }))['Shards'];
+  const split = { StreamName, ShardToSplit: ShardId, NewStartingHashKey: '1000' };
+  await rig.call('SplitShard', split);
+  expect(await listed()).toHaveLength(3);
+  rig.passMs(25 * HOUR_MS);
+  expect(await listed()).toHaveLength(2);
+  expect(await rig.refusal('SplitShard', split)).toBe(
+    `ResourceNotFoundException: Could not find shard ${ShardId} in stream s under account 000000000000.`,
+  );
+  await increase(48);
+  expect(await listed()).toHaveLength(2);
+  await rig.restart();
+  expect(await listed()).toHaveLength(2);
+});
+
 it('equal is no change; the wrong way and the bounds are refused', async () => {
   await increase(48);
   await increase(48);

@@ -7,11 +7,11 @@ import type { RetentionInput } from '../retention.ts';
 
 export async function increaseStreamRetentionPeriod(
   input: RetentionInput,
-  { account, catalog }: KinesisContext,
+  { account, catalog, clock }: KinesisContext,
 ): Promise<undefined> {
   checkRetention(input.RetentionPeriodHours);
   await catalog.update(streamNameOf(account, input), (row) =>
-    withRetention(row, input.RetentionPeriodHours, 'increase'),
+    withRetention(row, { hours: input.RetentionPeriodHours, way: 'increase', nowMs: clock.wallMs() }),
   );
   return undefined;
 }
