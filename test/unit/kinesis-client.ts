@@ -57,6 +57,10 @@ export class KinesisClient {
     return this.#context;
   }
 
+  get nowMs(): number {
+    return this.#clock.nowMs;
+  }
+
   passMs(ms: number): void {
     this.#clock.nowMs += ms;
   }
