@@ -22,9 +22,18 @@ export interface Running {
   readonly port: number;
   /** Seconds of CPU used so far, user and system. */
   cpuSeconds(): number;
-  /** Anonymous resident memory: mapped pages of a store's file do not count. */
-  anonymousMiB(): number;
+  /** Now, and the most it had. */
+  memory(): Memory;
+  /** Ends it gently and starts it again on what it kept; until it listens. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface Memory {
+  /** Mapped pages of a store's file do not count. */
+  readonly anonymousMiB: number;
+  readonly residentMiB: number;
+  readonly peakResidentMiB: number;
 }
 
 const CLOCK_TICKS = 100;
@@ -32,31 +41,58 @@ const START_MS = 30_000;
 /** Under the checkout, so that it is the disk people would use and not a memory file system. */
 const DATA_ROOT = join(import.meta.dirname, '../../node_modules/.cache');
 
+/** Until it listens. */
 export async function start(contender: Contender): Promise<Running> {
+  const running = await launch(contender);
+  try {
+    await listening(running);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return running;
+}
+
+/** Without waiting for anything. */
+export async function launch(contender: Contender): Promise<Running> {
   const folder = mkdtempSync(join(DATA_ROOT, 'bench-data-'));
   const port = await freePort();
+  let child = spawnContender(contender, folder, port);
+  const running: Running = {
+    contender,
+    port,
+    cpuSeconds: () => cpuSeconds(child.pid ?? 0),
+    memory: () => memoryOf(child.pid ?? 0),
+    restart: async () => {
+      await endOf(child, 'SIGTERM');
+      child = spawnContender(contender, folder, port);
+      await listening(running);
+    },
+    stop: async () => {
+      await endOf(child, 'SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return running;
+}
+
+function spawnContender(contender: Contender, folder: string, port: number): ChildProcess {
   const { command, args, env, cwd } = contender.start(folder, port);
   const [program, ...rest] = isThere('taskset')
     ? ['taskset', '-c', '0', command, ...args]
     : [command, ...args];
-  const child = spawn(program ?? command, rest, {
+  return spawn(program ?? command, rest, {
     stdio: ['ignore', 'ignore', process.env['BENCH_VERBOSE'] === '1' ? 'inherit' : 'ignore'],
     env: { ...process.env, ...env },
     cwd: cwd ?? folder,
   });
-  await listening(port, child);
-  return {
-    contender,
-    port,
-    cpuSeconds: () => cpuSeconds(child.pid ?? 0),
-    anonymousMiB: () => anonymousMiB(child.pid ?? 0),
-    stop: async () => {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await ended;
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+}
+
+async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  await ended;
 }
 
 export function isThere(tool: string): boolean {
@@ -73,11 +109,10 @@ export function freePort(): Promise<number> {
   });
 }
 
-async function listening(port: number, child: ChildProcess): Promise<void> {
+async function listening({ port, contender }: Running): Promise<void> {
   const deadline = Date.now() + START_MS;
   while (!(await accepts(port))) {
-    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`);
-    if (Date.now() > deadline) throw new Error(`${child.spawnargs.join(' ')} does not listen on ${port}`);
+    if (Date.now() > deadline) throw new Error(`${contender.name} does not listen on ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -99,7 +134,9 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
 }
 
-function anonymousMiB(pid: number): number {
-  const kib = /RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kib ?? 0) / 1024;
+function memoryOf(pid: number): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const mib = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;
+  return { anonymousMiB: mib('RssAnon'), residentMiB: mib('VmRSS'), peakResidentMiB: mib('VmHWM') };
 }

@@ -1,29 +1,41 @@
 // Interleaved rounds: every contender in every round, so that a busy neighbour hits all of them, and medians.
-import { loadavg } from 'node:os';
 import { start } from './contender.ts';
-import type { Contender, Running } from './contender.ts';
+import type { Contender, Memory, Running } from './contender.ts';
+import { section } from './section.ts';
+import type { Section } from './section.ts';
+import { fixed, median, rounded } from './statistics.ts';
 
 export interface Sample {
   readonly perSecond: number;
   /** Per second of the contender's CPU: what a shared machine distorts least. */
   readonly perCpuSecond: number;
-  readonly anonymousMiB: number;
+  readonly memory: Memory;
 }
 
 export interface Result {
   readonly name: string;
   readonly durability: string;
+  /** Of runs without a failed request; with one a run is void. */
   readonly samples: readonly Sample[];
+  readonly failedRequests: number;
+}
+
+export interface Done {
+  readonly units: number;
+  /** Requests that failed: a run with one is void. */
+  readonly failed: number;
 }
 
 export interface Workload {
   readonly title: string;
   readonly unit: string;
+  /** Payload of a unit, where a goal is in bytes. */
+  readonly unitBytes?: number;
   readonly contenders: readonly Contender[];
   /** Once for each start. */
   prepare(running: Running): Promise<void>;
-  /** Puts load on for about `durationMs` and answers how many units were done. Throws on any error: such a run is void. */
-  run(running: Running, durationMs: number): Promise<number>;
+  /** Puts load on for about `durationMs`. */
+  run(running: Running, durationMs: number): Promise<Done>;
 }
 
 export interface Pace {
@@ -32,74 +44,109 @@ export interface Pace {
   readonly durationMs: number;
 }
 
-export async function measure(workload: Workload, pace: Pace): Promise<Result[]> {
-  const samples = new Map<Contender, Sample[]>(workload.contenders.map((contender) => [contender, []]));
-  for (let round = 0; round < pace.rounds; round += 1) {
-    for (const contender of workload.contenders) {
-      process.stderr.write(`${workload.title}: round ${round + 1}/${pace.rounds}, ${contender.name}\n`);
-      samples.get(contender)?.push(await sample(workload, contender, pace));
-    }
-  }
-  return workload.contenders.map((contender) => ({
-    name: contender.name,
-    durability: contender.durability,
-    samples: samples.get(contender) ?? [],
-  }));
+const MIB = 1024 ** 2;
+
+export async function measure(workload: Workload, pace: Pace): Promise<Section> {
+  const results = await inRounds(workload.title, workload.contenders, pace.rounds, (contender) =>
+    sample(workload, contender, pace),
+  );
+  return report(
+    workload,
+    [...results].map(([{ name, durability }, outcomes]) => ({
+      name,
+      durability,
+      samples: outcomes.flatMap((one) => one.sample ?? []),
+      failedRequests: outcomes.reduce((sum, { failed }) => sum + failed, 0),
+    })),
+  );
 }
 
-async function sample(workload: Workload, contender: Contender, pace: Pace): Promise<Sample> {
+/** Every contender once in each round. */
+export async function inRounds<T>(
+  title: string,
+  contenders: readonly Contender[],
+  rounds: number,
+  once: (contender: Contender) => Promise<T>,
+): Promise<Map<Contender, T[]>> {
+  const outcomes = new Map<Contender, T[]>(contenders.map((contender) => [contender, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [contender, own] of outcomes) {
+      process.stderr.write(`${title}: round ${round + 1}/${rounds}, ${contender.name}\n`);
+      own.push(await once(contender));
+    }
+  }
+  return outcomes;
+}
+
+interface Outcome {
+  readonly sample: Sample | null;
+  readonly failed: number;
+}
+
+async function sample(workload: Workload, contender: Contender, pace: Pace): Promise<Outcome> {
   const running = await start(contender);
   try {
     await workload.prepare(running);
-    await workload.run(running, pace.warmUpMs);
-    const cpuBefore = running.cpuSeconds();
-    const startedNs = process.hrtime.bigint();
-    const units = await workload.run(running, pace.durationMs);
-    const seconds = Number(process.hrtime.bigint() - startedNs) / 1e9;
-    const cpu = Math.max(0.01, running.cpuSeconds() - cpuBefore);
-    return { perSecond: units / seconds, perCpuSecond: units / cpu, anonymousMiB: running.anonymousMiB() };
+    return await sampleOf(workload, running, pace);
   } finally {
     await running.stop();
   }
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+/** Warm-up, then the run that counts. */
+export async function sampleOf(
+  { run }: Pick<Workload, 'run'>,
+  running: Running,
+  pace: Pace,
+): Promise<Outcome> {
+  const warm = await run(running, pace.warmUpMs);
+  const cpuBefore = running.cpuSeconds();
+  const startedNs = process.hrtime.bigint();
+  const { units, failed } = await run(running, pace.durationMs);
+  const seconds = Number(process.hrtime.bigint() - startedNs) / 1e9;
+  const cpu = Math.max(0.01, running.cpuSeconds() - cpuBefore);
+  const failedInAll = warm.failed + failed;
+  if (failedInAll > 0) return { sample: null, failed: failedInAll };
+  const memory = running.memory();
+  return { sample: { perSecond: units / seconds, perCpuSecond: units / cpu, memory }, failed: 0 };
 }
 
-/** A Markdown table; ratios are ours over the peer, in this run. */
-export function report(workload: Workload, results: readonly Result[]): string {
-  const ours = results[0];
+/** Ratios are ours, the first result, over the peer, in this run. */
+function report({ title, unit, unitBytes }: Workload, results: readonly Result[]): Section {
+  const rate = ({ samples }: Result): number => median(samples.map(({ perSecond }) => perSecond));
+  const cpuRate = ({ samples }: Result): number => median(samples.map(({ perCpuSecond }) => perCpuSecond));
+  const [ours] = results;
   const rows = results.map((result) => {
     const rates = result.samples.map(({ perSecond }) => perSecond);
-    const ratio = ours === undefined ? 1 : median(ours.samples.map((s) => s.perSecond)) / median(rates);
+    const memory = (of: (memory: Memory) => number): string =>
+      rounded(median(result.samples.map((one) => of(one.memory))));
     return [
       result.name,
       result.durability,
-      rounded(median(rates)),
+      rounded(rate(result)),
       `${rounded(Math.min(...rates))}–${rounded(Math.max(...rates))}`,
-      rounded(median(result.samples.map((one) => one.perCpuSecond))),
-      rounded(median(result.samples.map((one) => one.anonymousMiB))),
-      result === ours ? '' : ratio.toFixed(2),
+      ...(unitBytes === undefined ? [] : [fixed((rate(result) * unitBytes) / MIB, 1)]),
+      rounded(cpuRate(result)),
+      memory(({ anonymousMiB }) => anonymousMiB),
+      memory(({ peakResidentMiB }) => peakResidentMiB),
+      String(result.failedRequests),
+      ...(ours === undefined || ours === result
+        ? ['', '']
+        : [fixed(rate(ours) / rate(result), 2), fixed(cpuRate(ours) / cpuRate(result), 2)]),
     ];
   });
   const heads = [
     'contender',
     'acknowledged when',
-    `${workload.unit}/s`,
+    `${unit}/s`,
     'spread',
+    ...(unitBytes === undefined ? [] : ['MiB/s']),
     'per CPU second',
     'RssAnon MiB',
+    'peak RSS MiB',
+    'failed requests',
     'ours ÷ it',
+    'ours ÷ it per CPU second',
   ];
-  const lines = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
-  const load = loadavg()
-    .map((value) => value.toFixed(2))
-    .join(' ');
-  return `### ${workload.title}\n\n${lines.join('\n')}\n\nLoad average at the end: ${load}.\n`;
-}
-
-export function rounded(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
+  return section({ title, heads, rows }, { unit, results });
 }

@@ -46,7 +46,7 @@ export const mqttWorkload: Workload = {
     for (const publisher of publishers) publisher.start();
     await new Promise((resolve) => setTimeout(resolve, durationMs));
     const counts = publishers.map((publisher) => publisher.close());
-    return counts.reduce((sum, count) => sum + count, 0);
+    return { units: counts.reduce((sum, count) => sum + count, 0), failed: 0 };
   },
 };
 

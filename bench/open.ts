@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { median, rounded } from './measure.ts';
 import type { Pace } from './measure.ts';
+import { median, rounded } from './statistics.ts';
 
 interface Start {
   readonly readyMs: number;

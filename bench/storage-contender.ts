@@ -10,7 +10,8 @@ import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
 import type { RecordInput } from '../stream/record.ts';
 import type { AppendSample } from './storage.ts';
-import { RECORD_BYTES, processWrittenBytes, quantile, telemetry } from './telemetry.ts';
+import { quantile } from './statistics.ts';
+import { RECORD_BYTES, processWrittenBytes, telemetry } from './telemetry.ts';
 
 const PEERS = join(import.meta.dirname, '../../node_modules/.cache/bench/package.json');
 

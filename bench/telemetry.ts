@@ -15,10 +15,6 @@ export function processWrittenBytes(): number {
   return Number(/^write_bytes: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 }
 
-export function quantile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
-}
-
 function recordOf(index: number): RecordInput {
   const device = `sensor-${index % DEVICES}`;
   const noise = (index * NOISE_PRIME) % 1_000;

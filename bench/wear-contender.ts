@@ -16,7 +16,8 @@ import { WearBudget } from '../storage/wear-budget.ts';
 import { BLOCK_HEADER_BYTES } from '../stream/block-header.ts';
 import { START_POSITION } from '../stream/position.ts';
 import type { RecordInput } from '../stream/record.ts';
-import { RECORD_BYTES, quantile, telemetry } from './telemetry.ts';
+import { quantile } from './statistics.ts';
+import { RECORD_BYTES, telemetry } from './telemetry.ts';
 import type { ScanSample, WearSample } from './wear.ts';
 
 const RING_BYTES = 64 * 1024 * 1024;

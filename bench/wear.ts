@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { median, rounded } from './measure.ts';
 import type { Pace } from './measure.ts';
+import { median, rounded } from './statistics.ts';
 
 export interface WearSample {
   readonly payloadBytes: number;
