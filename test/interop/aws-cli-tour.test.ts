@@ -91,6 +91,23 @@ test('consumers, tags, retention, metrics and limits', async (context) => {
   await gone(context, 'set', '--enforce-consumer-deletion');
 });
 
+test('records are encrypted while the stream is', async (context) => {
+  const stream = ['--stream-name', 'sealed'];
+  await cli.ok(context, 'create-stream', ...stream, '--shard-count', '1');
+  await cli.ok(context, 'wait', 'stream-exists', ...stream);
+  const key = [...stream, '--encryption-type', 'KMS', '--key-id', 'alias/aws/kinesis'];
+  const put = ['put-record', ...stream, '--partition-key', 'k', '--data', cli.data('x')];
+  await cli.ok(context, 'start-stream-encryption', ...key);
+  expect(await cli.ok(context, ...put)).toMatchObject({ EncryptionType: 'KMS' });
+  expect(await summary(context, 'sealed')).toMatchObject({
+    EncryptionType: 'KMS',
+    KeyId: 'alias/aws/kinesis',
+  });
+  await cli.ok(context, 'stop-stream-encryption', ...key);
+  expect(await cli.ok(context, ...put)).not.toHaveProperty('EncryptionType');
+  await gone(context, 'sealed');
+});
+
 test('tags and policies of resources, if the version knows them', async (context) => {
   await cli.ok(context, 'create-stream', '--stream-name', 'owned', '--shard-count', '1');
   const arn = String((await summary(context, 'owned'))['StreamARN']);

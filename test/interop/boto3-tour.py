@@ -103,6 +103,36 @@ def pagination():
     return seen
 
 
+def encryption():
+    created('sealed')
+    key = dict(StreamName='sealed', EncryptionType='KMS', KeyId='alias/aws/kinesis')
+    entries = [{'PartitionKey': 'k', 'Data': b'secret'}]
+
+    def put():
+        answer = client.put_records(StreamName='sealed', Records=entries)
+        return answer.get('EncryptionType')
+
+    puts = [put()]
+    client.start_stream_encryption(**key)
+    client.get_waiter('stream_exists').wait(StreamName='sealed')
+    puts.append(put())
+    head = summary('sealed')
+    unknown = refusal(client.start_stream_encryption, **{**key, 'KeyId': 'alias/none'})
+    client.stop_stream_encryption(**key)
+    puts.append(put())
+    iterator = client.get_shard_iterator(
+        StreamName='sealed', ShardId='shardId-000000000000', ShardIteratorType='TRIM_HORIZON'
+    )['ShardIterator']
+    records = client.get_records(ShardIterator=iterator)['Records']
+    gone('sealed')
+    return dict(
+        puts=puts,
+        head=[head['EncryptionType'], head['KeyId']],
+        unknown=unknown,
+        records=[[record['Data'].decode(), record.get('EncryptionType')] for record in records],
+    )
+
+
 def settings():
     arn = created('set')
     client.enable_enhanced_monitoring(StreamName='set', ShardLevelMetrics=['ALL'])
@@ -144,5 +174,5 @@ def errors():
     return seen
 
 
-TOPICS = (on_demand, iterators, pagination, settings, errors)
+TOPICS = (on_demand, iterators, pagination, encryption, settings, errors)
 print(json.dumps({topic.__name__: topic() for topic in TOPICS if topic.__name__ in sys.argv[2:]}))

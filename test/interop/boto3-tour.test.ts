@@ -34,7 +34,7 @@ test.for(['httpUrl', 'httpsUrl'])(
 );
 
 test('streams of both modes, iterators, pages and settings', async (context) => {
-  const parameters = ['on_demand', 'iterators', 'pagination', 'settings'];
+  const parameters = ['on_demand', 'iterators', 'pagination', 'encryption', 'settings'];
   const seen = await runBoto3(context, program('boto3-tour.py'), server.httpUrl, { parameters });
   expect(seen).toEqual({
     on_demand: {
@@ -44,6 +44,16 @@ test('streams of both modes, iterators, pages and settings', async (context) => 
     },
     iterators: ['abc', '', 'bc', 'c', 'abc'],
     pagination: { streams: [2, 1], shards: [2, 1], described: [2, 1], tags: [2, true, 1, false] },
+    encryption: {
+      puts: [null, 'KMS', null],
+      head: ['KMS', 'alias/aws/kinesis'],
+      unknown: 'KMSNotFoundException',
+      records: [
+        ['secret', null],
+        ['secret', 'KMS'],
+        ['secret', null],
+      ],
+    },
     settings: { metrics: [7, 6], hours: [8760, 24], limits: 1, account: 'DISABLED' },
   });
 });

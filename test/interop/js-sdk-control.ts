@@ -1,6 +1,6 @@
 // Manages streams, consumers, tags, policies and settings through the AWS SDK for JavaScript. Prints what it saw, by topic.
 import * as kinesis from '@aws-sdk/client-kinesis';
-import { client, handler, report, waiter } from './js-sdk-client.ts';
+import { client, handler, report, textOf, waiter } from './js-sdk-client.ts';
 
 const nameOf = (topic: string): string => `${topic}-${handler}`;
 
@@ -126,6 +126,35 @@ async function policies(): Promise<object> {
   return { none, same, malformed, deleted };
 }
 
+async function encryption(): Promise<object> {
+  const StreamName = nameOf('sealed');
+  await created('sealed');
+  const key = (KeyId: string): kinesis.StartStreamEncryptionInput => ({
+    StreamName,
+    EncryptionType: 'KMS',
+    KeyId,
+  });
+  const put = async (text: string): Promise<string> => {
+    const record = { StreamName, PartitionKey: 'k', Data: Buffer.from(text) };
+    return (await client.send(new kinesis.PutRecordCommand(record))).EncryptionType ?? 'none';
+  };
+  const puts = [await put('a')];
+  await client.send(new kinesis.StartStreamEncryptionCommand(key('alias/aws/kinesis')));
+  await kinesis.waitUntilStreamExists(waiter, { StreamName });
+  puts.push(await put('b'));
+  const { EncryptionType, KeyId } = await summary(StreamName);
+  const unknown = await refusal(client.send(new kinesis.StartStreamEncryptionCommand(key('alias/none'))));
+  await client.send(new kinesis.StopStreamEncryptionCommand(key('alias/aws/kinesis')));
+  await kinesis.waitUntilStreamExists(waiter, { StreamName });
+  puts.push(await put('c'));
+  const start = { StreamName, ShardId: 'shardId-000000000000', ShardIteratorType: 'TRIM_HORIZON' } as const;
+  const { ShardIterator } = await client.send(new kinesis.GetShardIteratorCommand(start));
+  const { Records = [] } = await client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+  const records = Records.map((record) => `${textOf(record.Data)} ${record.EncryptionType ?? 'none'}`);
+  await gone('sealed');
+  return { puts, EncryptionType, KeyId, unknown, records };
+}
+
 async function settings(): Promise<object> {
   const StreamName = nameOf('set');
   const StreamARN = await created('set');
@@ -192,6 +221,7 @@ report({
   consumers: await consumers(),
   tags: await tags(),
   policies: await policies(),
+  encryption: await encryption(),
   settings: await settings(),
   account: await account(),
   pagination: await pagination(),

@@ -63,6 +63,13 @@ describe.each([
         malformed: 'InvalidArgumentException',
         deleted: 'ResourceNotFoundException',
       },
+      encryption: {
+        puts: ['none', 'KMS', 'none'],
+        EncryptionType: 'KMS',
+        KeyId: 'alias/aws/kinesis',
+        unknown: 'KMSNotFoundException',
+        records: ['a none', 'b KMS', 'c none'],
+      },
       settings: {
         hours: [8760, 25],
         refused: 'InvalidArgumentException',

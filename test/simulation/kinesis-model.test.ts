@@ -12,7 +12,7 @@ import { Model, Refused } from './kinesis-model/state.ts';
 import type { Json, Operation } from './kinesis-model/state.ts';
 
 const seedText = process.env['SEED'];
-const seedCount = process.env['NIGHTLY'] === 'true' ? 2_000 : 40;
+const seedCount = process.env['NIGHTLY'] === 'true' ? 1_000 : 40;
 const seeds =
   seedText === undefined ? Array.from({ length: seedCount }, (_, index) => index + 1) : [Number(seedText)];
 

@@ -7,6 +7,7 @@ const ON_DEMAND_SHARDS = 4;
 /** Retention of a new stream. */
 const HOURS = 24;
 const HOURS_MAX = 8_760;
+const BUILT_IN_KEY = 'alias/aws/kinesis';
 
 const says =
   (expected: unknown): Check =>
@@ -78,6 +79,7 @@ export const CONTROL: Readonly<Record<string, Operation>> = {
     const stream: ModelStream = {
       name,
       mode,
+      keyId: null,
       createdAtMs: model.nowMs,
       hours: HOURS,
       oldestMs: model.nowMs,
@@ -143,6 +145,20 @@ export const CONTROL: Readonly<Record<string, Operation>> = {
     model.checkDaily(stream.modeAtMs, 2);
     stream.modeAtMs.push(model.nowMs);
     stream.mode = mode;
+    return says({});
+  },
+
+  StartStreamEncryption: (model, input) => {
+    const stream = model.stream(input);
+    if (input['KeyId'] !== BUILT_IN_KEY) throw new Refused('KMSNotFoundException');
+    stream.keyId = BUILT_IN_KEY;
+    return says({});
+  },
+  StopStreamEncryption: (model, input) => {
+    const stream = model.stream(input);
+    if (stream.keyId === null || input['KeyId'] !== stream.keyId)
+      throw new Refused('InvalidArgumentException');
+    stream.keyId = null;
     return says({});
   },
 

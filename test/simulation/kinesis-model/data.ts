@@ -44,8 +44,16 @@ function store(model: Model, stream: ModelStream, entry: Entry, placed: Placed):
     SequenceNumber: expect.stringMatching(/^\d{56}$/) as unknown,
   });
   expect(placed.SequenceNumber > lastNumber(stream, shard)).toBe(true);
-  shard.records.push({ Data, PartitionKey, atMs: model.nowMs, number: placed.SequenceNumber });
+  shard.records.push({
+    Data,
+    PartitionKey,
+    atMs: model.nowMs,
+    number: placed.SequenceNumber,
+    isEncrypted: stream.keyId !== null,
+  });
 }
+
+const encryptionOf = ({ keyId }: ModelStream): string | undefined => (keyId === null ? undefined : 'KMS');
 
 function startPlace(model: Model, shard: ModelShard, input: Json): number {
   const { ShardIteratorType, StartingSequenceNumber, Timestamp } = input;
@@ -75,14 +83,17 @@ function childrenOf(stream: ModelStream, shard: ModelShard): object[] {
 export const DATA: Readonly<Record<string, Operation>> = {
   PutRecord: (model, input) => {
     const stream = model.stream(input);
-    return (answer) => store(model, stream, input as unknown as Entry, answer as unknown as Placed);
+    return ({ EncryptionType, ...placed }) => {
+      expect(EncryptionType).toBe(encryptionOf(stream));
+      store(model, stream, input as unknown as Entry, placed as unknown as Placed);
+    };
   },
 
   PutRecords: (model, input) => {
     const stream = model.stream(input);
     const entries = input['Records'] as Entry[];
-    return ({ FailedRecordCount, Records }) => {
-      expect(FailedRecordCount).toBe(0);
+    return ({ FailedRecordCount, Records, EncryptionType }) => {
+      expect([FailedRecordCount, EncryptionType]).toEqual([0, encryptionOf(stream)]);
       expect(Records).toHaveLength(entries.length);
       entries.forEach((entry, place) => store(model, stream, entry, (Records as Placed[])[place] as Placed));
     };
@@ -110,11 +121,12 @@ export const DATA: Readonly<Record<string, Operation>> = {
     const isOver = shard.closedAtMs !== null && next === undefined;
     return ({ NextShardIterator, ...answer }) => {
       expect(answer).toEqual({
-        Records: shard.records.slice(start, end).map(({ atMs, number, Data, PartitionKey }) => ({
+        Records: shard.records.slice(start, end).map(({ atMs, number, isEncrypted, Data, PartitionKey }) => ({
           SequenceNumber: number,
           ApproximateArrivalTimestamp: atMs / 1000,
           Data,
           PartitionKey,
+          ...(isEncrypted ? { EncryptionType: 'KMS' } : {}),
         })),
         MillisBehindLatest: next === undefined ? 0 : model.nowMs - next.atMs,
         ...(isOver ? { ChildShards: childrenOf(stream, shard) } : {}),

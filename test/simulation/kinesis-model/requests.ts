@@ -16,6 +16,7 @@ const FILTERS = [
   'FROM_TIMESTAMP',
 ];
 const ITERATORS = ['TRIM_HORIZON', 'LATEST', 'AT_TIMESTAMP', 'AT_SEQUENCE_NUMBER', 'AFTER_SEQUENCE_NUMBER'];
+const KEYS = ['alias/aws/kinesis', 'alias/aws/kinesis', 'alias/none'];
 const POLICY = {
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Principal: '*', Action: 'kinesis:PutRecord', Resource: '*' }],
@@ -128,9 +129,10 @@ export class Requests {
     if (ShardIteratorType === 'AT_TIMESTAMP')
       return { ...shard, ShardIteratorType, Timestamp: this.#timestamp() };
     if (!ShardIteratorType.endsWith('NUMBER')) return { ...shard, ShardIteratorType };
-    // Now and then one of another shard.
-    const other = this.#random() < 0.1 ? this.#place().records : records;
-    const number = this.#one(other)?.number ?? '1';
+    // Now and then one of another shard. Nothing tells numbers of different streams apart.
+    const others = [...(this.#model.streams.get(shard.StreamName)?.shards.values() ?? [])];
+    const some = this.#random() < 0.1 ? others.flatMap((other) => other.records) : records;
+    const number = this.#one(some)?.number ?? '1';
     return { ...shard, ShardIteratorType, StartingSequenceNumber: number };
   }
 
@@ -200,6 +202,7 @@ export class Requests {
     const metrics = () => this.#metrics();
     const consumer = () => this.#consumer();
     const retention = () => this.#retention();
+    const encryption = () => ({ ...stream(), EncryptionType: 'KMS', KeyId: this.#one(KEYS) });
     return {
       CreateStream: () => this.#creation(),
       DeleteStream: () => ({ ...stream(), EnforceConsumerDeletion: this.#random() < 0.5 }),
@@ -233,6 +236,8 @@ export class Requests {
         ...this.#named(),
         StreamModeDetails: { StreamMode: this.#one(['ON_DEMAND', 'PROVISIONED', 'PROVISIONED']) },
       }),
+      StartStreamEncryption: encryption,
+      StopStreamEncryption: encryption,
       IncreaseStreamRetentionPeriod: retention,
       DecreaseStreamRetentionPeriod: retention,
       EnableEnhancedMonitoring: metrics,

@@ -29,6 +29,7 @@ export interface ModelRecord {
   readonly Data: string;
   readonly atMs: number;
   readonly number: string;
+  readonly isEncrypted: boolean;
 }
 
 export interface ModelShard {
@@ -58,6 +59,7 @@ export interface ModelStream extends ModelResource {
   readonly name: string;
   readonly createdAtMs: number;
   mode: string;
+  keyId: string | null;
   hours: number;
   /** Nothing older is there. */
   oldestMs: number;
@@ -169,6 +171,6 @@ export function describeHead(stream: ModelStream): object {
     RetentionPeriodHours: stream.hours,
     StreamCreationTimestamp: stream.createdAtMs / 1000,
     EnhancedMonitoring: [{ ShardLevelMetrics: metricsOf(stream) }],
-    EncryptionType: 'NONE',
+    ...(stream.keyId === null ? { EncryptionType: 'NONE' } : { EncryptionType: 'KMS', KeyId: stream.keyId }),
   };
 }
