@@ -37,16 +37,22 @@ export class NamedKeys {
 
   /** The id of the key that a KeyId names. Throws KMSNotFoundException. */
   idOf(keyId: string): string {
+    const id = this.find(keyId);
+    if (id !== undefined) return id;
+    throw kinesisError(
+      'KMSNotFoundException',
+      `Key '${keyId}' does not exist; keys are named in the server's configuration, under keys.`,
+    );
+  }
+
+  /** The same, undefined when there is no such key. */
+  find(keyId: string): string | undefined {
     const { region, accountId, name = '' } = NAME.exec(keyId)?.groups ?? {};
     const { account, configs } = this.#parts;
     const isHere =
       (region ?? account.region) === account.region && (accountId ?? account.accountId) === account.accountId;
     const id = isHere ? this.#idNamed(name) : undefined;
-    if (id !== undefined && (id === BUILT_IN.id || Object.hasOwn(configs, id))) return id;
-    throw kinesisError(
-      'KMSNotFoundException',
-      `Key '${keyId}' does not exist; keys are named in the server's configuration, under keys.`,
-    );
+    return id !== undefined && (id === BUILT_IN.id || Object.hasOwn(configs, id)) ? id : undefined;
   }
 
   arnOf(id: string): string {

@@ -30,9 +30,9 @@ export class StreamEncryption {
     return key;
   }
 
-  /** The id of the key that KeyId names. Throws KMSNotFoundException. */
-  idOf(keyId: string): string {
-    return this.#parts.named.idOf(keyId);
+  /** Whether `keyId` names the key of that id. */
+  isNameOf(keyId: string, key: string): boolean {
+    return this.#parts.named.find(keyId) === key;
   }
 
   /** Before records are written. Throws the KMS errors. */

@@ -80,6 +80,9 @@ describe('records', () => {
     expect(await put('within')).toMatchObject({ EncryptionType: 'KMS' });
     const { EncryptionType } = await rig.call('PutRecords', { StreamName, Records: [record('many')] });
     expect(EncryptionType).toBe('KMS');
+    expect(await rig.refusal('StopStreamEncryption', input('alias/none'))).toBe(
+      'InvalidArgumentException: Stream s under account 000000000000 is not encrypted with alias/none.',
+    );
     await stop(BUILT_IN);
     expect(await described()).toEqual(['NONE', undefined]);
     expect(await put('behind')).not.toHaveProperty('EncryptionType');

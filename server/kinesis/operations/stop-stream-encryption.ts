@@ -16,8 +16,10 @@ export async function stopStreamEncryption(
     streamNameOf(account, input),
     ({ encryption: current, ...row }) => {
       // The key may be gone from the configuration: then its name alone tells it.
-      const isMeant = current?.keyId === input.KeyId || current?.key === encryption.idOf(input.KeyId);
-      if (current === undefined || !isMeant) {
+      const isMeant =
+        current !== undefined &&
+        (current.keyId === input.KeyId || encryption.isNameOf(input.KeyId, current.key));
+      if (!isMeant) {
         const text = `Stream ${row.name} under account ${account.accountId} is not encrypted with ${input.KeyId}.`;
         throw kinesisError('InvalidArgumentException', text);
       }
