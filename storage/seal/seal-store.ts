@@ -61,7 +61,7 @@ class SealedShardLog implements ShardLog {
   /** Hands the block over before the first await, but for the first one: what is appended together shares a commit. */
   async append(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
     if (input.block.length > this.caps.blockBytesMax) throw tooLarge(this.caps, input.block);
-    return this.#waits.has(ref.streamId) ? this.#appendLater(ref, input) : this.#appendNow(ref, input);
+    return this.#waits.has(ref.streamId) ? this.#appendLater(ref, input, false) : this.#appendNow(ref, input);
   }
 
   async readBlocks(ref: ShardRef, from: Position, max: PageBounds): Promise<BlockPage> {
@@ -76,21 +76,29 @@ class SealedShardLog implements ShardLog {
     const keys = this.#keysOf(ref);
     if (keys === null) return this.#log.append(ref, input);
     const key = keys.take();
-    if (key === null) return this.#appendLater(ref, input);
+    if (key === null) return this.#appendLater(ref, input, true);
     const block = sealBlock(input.block, input.recordCount, ref, key, this.#digest);
     return this.#log.append(ref, { ...input, block });
   }
 
-  /** Appends that wait for a key go on in their order. */
-  async #appendLater(ref: ShardRef, input: AppendInput): Promise<AppendResult> {
-    const wait = this.#waits.get(ref.streamId) ?? { count: 0, ready: this.#keysOf(ref)?.refill() };
+  /**
+   * Appends that wait for a key go on in their order. `needsKey`: it was its turn, and there was none. When what it waited
+   * for is over it must be another key: the stream is sealed with a new one since.
+   */
+  async #appendLater(ref: ShardRef, input: AppendInput, needsKey: boolean): Promise<AppendResult> {
+    const known = this.#waits.get(ref.streamId);
+    const wait =
+      known === undefined || (needsKey && known.isOver)
+        ? { count: 0, isOver: false, ready: this.#keysOf(ref)?.refill() }
+        : known;
     this.#waits.set(ref.streamId, wait);
     wait.count += 1;
     try {
       await wait.ready;
     } finally {
+      wait.isOver = true;
       wait.count -= 1;
-      if (wait.count === 0) this.#waits.delete(ref.streamId);
+      if (wait.count === 0 && this.#waits.get(ref.streamId) === wait) this.#waits.delete(ref.streamId);
     }
     return this.#appendNow(ref, input);
   }
@@ -127,6 +135,8 @@ class SealedShardLog implements ShardLog {
 
 interface Wait {
   count: number;
+  /** The first of those who wait has gone on. */
+  isOver: boolean;
   /** Undefined: there is nothing to wait for but those who wait. */
   readonly ready: Promise<void> | undefined;
 }

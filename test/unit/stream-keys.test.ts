@@ -78,6 +78,27 @@ describe('blocks of a lane', () => {
     expect(answers).toHaveLength(1);
   });
 
+  it('keep their order when the stream gets another key while they wait', async () => {
+    const waiting = [append(1), append(2)];
+    await settled();
+    const renewal = keys.renew(REF.streamId, 'other');
+    await settled();
+    answers[1]?.();
+    await renewal;
+    named = 'other';
+    answers[0]?.();
+    await settled();
+    answers[2]?.();
+    await Promise.all([...waiting, append(3)]);
+    expect(await stored()).toEqual([true, true, true]);
+    const { blocks } = await log.readBlocks(REF, START_POSITION, ALL);
+    expect(blocks.map(({ streamKey }) => keys.namedKeyOf(streamKey ?? 0))).toEqual([
+      'other',
+      'other',
+      'other',
+    ]);
+  });
+
   it('keep their order when encryption is stopped while they wait', async () => {
     const waiting = [append(1), append(2)];
     await settled();
