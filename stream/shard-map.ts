@@ -8,8 +8,9 @@ export interface Shard {
   readonly index: number;
   readonly range: HashRange;
   readonly parents: readonly number[];
+  /** When its parents were closed. */
   readonly createdAtMs: number;
-  /** null = open. */
+  /** Later than createdAtMs, and than the arrival of its last record, whatever the clock does. null = open. */
   readonly closedAtMs: number | null;
 }
 
@@ -93,18 +94,25 @@ export function mergeShards(map: ShardMap, shard: number, adjacent: number, nowM
   return applyRound(map, [{ kind: 'merge', shard, adjacent }], nowMs);
 }
 
-/** Throws SHARD_NOT_FOUND, SHARD_CLOSED or SHARD_RANGE_INVALID. */
+/**
+ * `nowMs`: later than the last record of each parent. A clock that was set back makes no child older than its parents.
+ * Throws SHARD_NOT_FOUND, SHARD_CLOSED or SHARD_RANGE_INVALID.
+ */
 export function applyRound(map: ShardMap, round: ReshardRound, nowMs: number): ShardMap {
   const known = new Map(map.shards.map((shard) => [shard.index, shard]));
+  const closed = new Set(parentsOf(round));
+  assert(closed.size === parentsOf(round).length, 'the steps of a round touch different shards');
+  const atMs = [...closed].reduce(
+    (latest, index) => Math.max(latest, (known.get(index)?.createdAtMs ?? 0) + 1),
+    nowMs,
+  );
   const children: Shard[] = [];
   for (const step of round) {
     const parents = parentsOf([step]);
     for (const range of rangesAfter(step, (index) => openRange(known, index)))
-      children.push(openShard(map.nextIndex + children.length, range, parents, nowMs));
+      children.push(openShard(map.nextIndex + children.length, range, parents, atMs));
   }
-  const closed = new Set(parentsOf(round));
-  assert(closed.size === parentsOf(round).length, 'the steps of a round touch different shards');
-  const kept = map.shards.map((shard) => (closed.has(shard.index) ? { ...shard, closedAtMs: nowMs } : shard));
+  const kept = map.shards.map((shard) => (closed.has(shard.index) ? { ...shard, closedAtMs: atMs } : shard));
   const next = { nextIndex: map.nextIndex + children.length, shards: [...kept, ...children] };
   assertCovered(next);
   return next;

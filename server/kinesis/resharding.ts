@@ -27,7 +27,8 @@ export async function takeRound(
       parentsOf(round).map(async (index) => [index, await close(row, index, parts.log)] as const),
     ),
   );
-  const map = applyRound(row.map, round, parts.nowMs());
+  const lastMs = [...ends.values()].reduce((last, { lastArrivalMs }) => Math.max(last, lastArrivalMs), 0);
+  const map = applyRound(row.map, round, Math.max(parts.nowMs(), lastMs + 1));
   const children = map.shards.filter((shard) => shard.index >= row.map.nextIndex);
   await Promise.all(children.map((child) => makeChild(row, child, ends, parts)));
   return map;
@@ -44,13 +45,16 @@ export function shardsMade({ map, reshard = [] }: StreamRow): number[] {
 interface End {
   /** Where the next record would have been. */
   readonly next: Position;
+  /** 0: it never had a record. */
+  readonly lastArrivalMs: number;
   readonly lanes: readonly LaneRow[];
 }
 
 async function close(row: StreamRow, index: number, log: ShardLog): Promise<End> {
   const ref = shardRef(row, { index });
   const { lanes } = await log.closeShard(ref);
-  return { next: (await log.bounds(ref)).next, lanes };
+  const { next, lastArrivalMs } = await log.bounds(ref);
+  return { next, lastArrivalMs, lanes };
 }
 
 async function makeChild(

@@ -54,7 +54,7 @@ export function horizonMs(row: StreamRow, nowMs: number): number {
 /** Shards that still hold records or may get some: a closed one expires with its last record. */
 export function unexpiredShards(row: StreamRow, nowMs: number): Shard[] {
   const oldestMs = horizonMs(row, nowMs);
-  return row.map.shards.filter((shard) => shard.closedAtMs === null || shard.closedAtMs >= oldestMs);
+  return row.map.shards.filter((shard) => shard.closedAtMs === null || shard.closedAtMs > oldestMs);
 }
 
 export function encodeStreamRow({ map, reshard, ...row }: StreamRow): Uint8Array {

@@ -90,17 +90,20 @@ function matcherOf(
 ): (shard: Shard) => boolean {
   const oldestMs = horizonMs(row, nowMs);
   const closedMs = (shard: Shard): number => shard.closedAtMs ?? Infinity;
+  // At the moment of a split only the children are there, or clients would see two owners of a hash key.
+  const openAt =
+    (atMs: number) =>
+    (shard: Shard): boolean =>
+      shard.createdAtMs <= atMs && closedMs(shard) > atMs;
   switch (filter.Type) {
     case 'FROM_TRIM_HORIZON':
       return () => true;
     case 'AT_LATEST':
       return (shard) => shard.closedAtMs === null;
     case 'AT_TRIM_HORIZON':
-      return (shard) => shard.createdAtMs <= oldestMs;
-    case 'AT_TIMESTAMP': {
-      const atMs = Math.max(timestampOf(filter), oldestMs);
-      return (shard) => shard.createdAtMs <= atMs && closedMs(shard) >= atMs;
-    }
+      return openAt(oldestMs);
+    case 'AT_TIMESTAMP':
+      return openAt(Math.max(timestampOf(filter), oldestMs));
     case 'FROM_TIMESTAMP': {
       const atMs = Math.max(timestampOf(filter), oldestMs);
       return (shard) => closedMs(shard) >= atMs;
