@@ -56,6 +56,19 @@ describe.each(nodeCodecs)('codec $name', (codec) => {
     expect(codecOf(new Uint8Array(BLOCK_BYTES_MAX - 200))).toBe(codec.id);
   });
 
+  it('does not ask the library about noise, and asks it about text and about noise with text in it', () => {
+    const text = Buffer.from(
+      numberedRecords(60)
+        .map(({ partitionKey }) => partitionKey)
+        .join(' temperature '),
+    );
+    const small = { noise: randomBytes(1_000), text: text.subarray(0, 1_000) };
+    expect(codec.compress(small.noise)).toBe(small.noise);
+    expect(codec.compress(small.text).length).toBeLessThan(small.text.length / 2);
+    const mixed = Buffer.concat([small.noise.subarray(0, 300), small.text.subarray(0, 700)]);
+    expect(codec.compress(mixed).length).toBeLessThan(mixed.length * 0.8);
+  });
+
   it('refuses a body that inflates to more or less than the header says, is cut, or is followed by bytes', () => {
     const raw = new Uint8Array(4_000).fill(1);
     const body = codec.compress(raw);
