@@ -30,12 +30,17 @@ export class StateDelay {
       this.#timers.delete(timer);
       const running = step().catch((error: unknown) => {
         this.#log.error('a change of state failed and is tried again', { reason: String(error) });
-        this.after(step, Math.max(this.#delayMs, RETRY_MS));
+        this.again(step);
       });
       this.#steps.add(running);
       void running.finally(() => this.#steps.delete(running));
     }, delayMs);
     this.#timers.add(timer);
+  }
+
+  /** The same for a step that failed: in a while. */
+  again(step: () => Promise<void>): void {
+    this.after(step, Math.max(this.#delayMs, RETRY_MS));
   }
 
   /** Starts nothing more; resolves when what runs has ended. */

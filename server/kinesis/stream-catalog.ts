@@ -1,5 +1,6 @@
 // The streams of this server: their rows in Meta, their shards in the log, and what was under way at a crash.
 import { randomUUID } from 'node:crypto';
+import { isTributaryError } from '../../stream/errors.ts';
 import type { Clock, Digest, Store } from '../../stream/ports.ts';
 import { createShardMap } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
@@ -47,6 +48,8 @@ export class StreamCatalog {
   readonly limits: AccountLimits;
   /** Whose state is to last until a timer ends it. */
   readonly #lasting = new Set<string>();
+  /** What a timer goes on with. */
+  readonly #due = new Set<string>();
   readonly #beforeGone: ((row: StreamRow) => Promise<void>)[] = [];
 
   private constructor(parts: CatalogParts, table: StreamTable) {
@@ -69,10 +72,16 @@ export class StreamCatalog {
     });
   }
 
-  /** Reads every row and finishes what a crash interrupted. */
+  /** Reads every row and finishes what a crash interrupted; on a disk that is full, when there is room. */
   static async open(parts: CatalogParts): Promise<StreamCatalog> {
     const catalog = new StreamCatalog(parts, await StreamTable.open(parts.store.meta));
-    for (const { name } of catalog.list()) await catalog.#settle(name);
+    for (const { name } of catalog.list()) {
+      try {
+        await catalog.#settle(name);
+      } catch (error) {
+        if (!isTributaryError(error, 'STORAGE_FULL')) throw error;
+      }
+    }
     return catalog;
   }
 
@@ -147,8 +156,8 @@ export class StreamCatalog {
 
   /**
    * Takes the rounds that `plan` makes for the ACTIVE stream; it is UPDATING meanwhile unless that is kept quiet. Resolves
-   * when the last children are there, or at once when states are to last. What a full disk interrupts goes on with the next
-   * call that meets a closed shard.
+   * when the last children are there, or at once when states are to last. What a full disk interrupts goes on in a while,
+   * or with the next call that meets a closed shard.
    */
   reshard(
     name: string,
@@ -248,17 +257,33 @@ export class StreamCatalog {
   async #goOn(name: string): Promise<void> {
     if (!this.#parts.delay.isHeld) return this.#settle(name);
     this.#lasting.add(name);
-    this.#parts.delay.after(() =>
-      this.#turns.wait(name, () => {
-        this.#lasting.delete(name);
-        return this.#settle(name);
-      }),
-    );
+    this.#due.add(name);
+    this.#parts.delay.after(() => this.#goOnNow(name));
   }
 
-  /** Finishes what a full disk or a crash interrupted. */
+  #goOnNow(name: string): Promise<void> {
+    return this.#turns.wait(name, async () => {
+      this.#lasting.delete(name);
+      await this.#settle(name);
+      this.#due.delete(name);
+    });
+  }
+
+  /** Finishes what a full disk or a crash interrupted. What interrupts it once more is tried again in a while. */
   async #settle(name: string): Promise<void> {
     if (this.#lasting.has(name)) return;
+    try {
+      await this.#takeSteps(name);
+    } catch (error) {
+      if (isTributaryError(error) && !this.#due.has(name)) {
+        this.#due.add(name);
+        this.#parts.delay.again(() => this.#goOnNow(name));
+      }
+      throw error;
+    }
+  }
+
+  async #takeSteps(name: string): Promise<void> {
     for (let row = this.find(name); row !== undefined && !isAtRest(row); row = this.find(name)) {
       const next = await takeStep(row, this.#steps);
       await (next === null ? this.#table.remove(row) : this.#table.put(next));

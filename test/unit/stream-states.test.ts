@@ -1,6 +1,7 @@
 // Goal: with a delay of states a stream goes through them as the service's do, and a restart or a full disk in between
 // leaves nothing undone. Method: the operations over the store in memory, timers that the test turns.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { TributaryError } from '../../stream/errors.ts';
 import { KinesisClient, arnOf } from './kinesis-client.ts';
 
 const DELAY_MS = 500;
@@ -113,6 +114,54 @@ it('a full disk keeps a state for a while longer', async () => {
   expect(await status()).toBe('CREATING');
   await vi.advanceTimersByTimeAsync(1_000);
   expect(await status()).toBe('ACTIVE');
+});
+
+describe('without a delay of states', () => {
+  beforeEach(async () => {
+    rig = await KinesisClient.open();
+    await create();
+  });
+  /** The next `call` of the log meets a full disk. */
+  const refuseNext = (call: 'closeShard' | 'createShard' | 'dropShard') =>
+    vi.spyOn(rig.store.log, call).mockImplementationOnce(async () => {
+      throw new TributaryError('STORAGE_FULL', 'the disk is full: nothing was written');
+    });
+
+  it.each(['closeShard', 'createShard'] as const)(
+    'a split that a full disk interrupts at %s goes on by itself',
+    async (call) => {
+      refuseNext(call);
+      expect(await rig.refusal('SplitShard', split)).toMatch(/the disk is full/);
+      expect(await status()).toBe('UPDATING');
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(await status()).toBe('ACTIVE');
+      expect((await rig.call('ListShards', { StreamName }))['Shards']).toHaveLength(3);
+    },
+  );
+
+  it('streams that a full disk left half made or half deleted do not stay so', async () => {
+    refuseNext('createShard');
+    expect(await rig.refusal('CreateStream', { StreamName: 'made', ShardCount: 1 })).toMatch(
+      /the disk is full/,
+    );
+    refuseNext('dropShard');
+    expect(await rig.refusal('DeleteStream', { StreamName })).toMatch(/the disk is full/);
+    expect([await status('made'), await status()]).toEqual(['CREATING', 'DELETING']);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await rig.call('ListStreams', {}))['StreamNames']).toEqual(['made']);
+    expect(await status('made')).toBe('ACTIVE');
+  });
+
+  it('a server starts on a full disk and finishes what was under way when there is room', async () => {
+    refuseNext('closeShard');
+    await rig.refusal('SplitShard', split);
+    refuseNext('closeShard');
+    await rig.restart();
+    expect(await status()).toBe('UPDATING');
+    await rig.call('PutRecord', put);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await status()).toBe('ACTIVE');
+  });
 });
 
 it('a stream that a gateway needs is made at once', async () => {
