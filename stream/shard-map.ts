@@ -127,6 +127,15 @@ export function childrenOf(map: ShardMap, index: number): Shard[] {
   return map.shards.filter((shard) => shard.parents.includes(index));
 }
 
+/** The map as it was when `nextIndex` was this, but for shards that have gone since. */
+export function mapBefore(map: ShardMap, nextIndex: number): ShardMap {
+  if (map.nextIndex === nextIndex) return map;
+  const made = map.shards.filter(({ index }) => index < nextIndex);
+  const closed = new Set(made.flatMap(({ parents }) => parents));
+  const shards = made.map((shard) => (closed.has(shard.index) ? shard : { ...shard, closedAtMs: null }));
+  return { nextIndex, shards };
+}
+
 /** The invariant of every map that is stored: open ranges cover [0, 2^128) without gap or overlap. */
 export function assertCovered(map: ShardMap): void {
   let next = 0n;

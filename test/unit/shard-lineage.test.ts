@@ -92,6 +92,28 @@ describe('every hash key has one shard', () => {
     expect(covered(await shards({ Type: 'AT_TRIM_HORIZON' }))).toEqual([idOf(0)]);
   });
 
+  it.each([['AT_LATEST'], ['AT_TRIM_HORIZON']])(
+    'over all pages of a listing of %s, though shards are split meanwhile',
+    async (Type) => {
+      const listing = { StreamName: 'paged', ShardFilter: { Type }, MaxResults: 1 };
+      await rig.call('CreateStream', { StreamName: 'paged', ShardCount: 2 });
+      const first = await rig.call('ListShards', listing);
+      await rig.call('SplitShard', {
+        StreamName: 'paged',
+        ShardToSplit: idOf(0),
+        NewStartingHashKey: (HALF / 2n).toString(),
+      });
+      await rig.call('SplitShard', {
+        StreamName: 'paged',
+        ShardToSplit: idOf(1),
+        NewStartingHashKey: (HALF + HALF / 2n).toString(),
+      });
+      rig.passMs(1_000);
+      const rest = await rig.call('ListShards', { NextToken: first['NextToken'] });
+      expect(covered([first, rest].flatMap((page) => page['Shards'] as Listed[]))).toEqual([0, 1].map(idOf));
+    },
+  );
+
   it('at every moment around a split', async () => {
     rig.passMs(1_000);
     const atMs = rig.context.clock.wallMs();
