@@ -3,6 +3,7 @@ import type { ValidatedInput } from '../wire/shape.ts';
 import { consumerArn, streamArn, streamNameOf } from './arn.ts';
 import type { Account } from './arn.ts';
 import type { KinesisContext } from './context.ts';
+import { openShardPage } from './shard-page.ts';
 
 /** The ARN of a stream or a consumer; `*` where the request names none. Throws what a reader of the input would throw. */
 export function resourceOf(operation: string, input: ValidatedInput, context: ResourceContext): string {
@@ -16,7 +17,9 @@ export function resourceOf(operation: string, input: ValidatedInput, context: Re
     return arnOfConsumer(streamNameOf(account, { StreamARN: arn }), consumerName, context);
   if (arn !== undefined || 'StreamName' in input) return streamArn(account, streamNameOf(account, input));
   const iterator = textOf(input, 'ShardIterator');
-  return iterator === undefined ? ANY : arnOfIterator(iterator, context);
+  if (iterator !== undefined) return arnOfIterator(iterator, context);
+  const page = operation === 'ListShards' ? textOf(input, 'NextToken') : undefined;
+  return page === undefined ? ANY : arnOfId(openShardPage(page, context).streamId, context);
 }
 
 /** One spelling for each stream, or a policy for one of them would not see the others. */
@@ -38,9 +41,14 @@ function arnOfConsumer(
   return consumer?.arn ?? consumerArn(streamArn(account, stream), name, 0);
 }
 
+function arnOfIterator(token: string, context: ResourceContext): string {
+  const { tokens, clock } = context;
+  return arnOfId(tokens.openIterator(token, clock.wallMs()).streamId, context);
+}
+
 /** A stream that is gone has no name any more: the operation says so itself. */
-function arnOfIterator(token: string, { account, catalog, tokens, clock }: ResourceContext): string {
-  const row = catalog.byId(tokens.openIterator(token, clock.wallMs()).streamId);
+function arnOfId(streamId: string, { account, catalog }: ResourceContext): string {
+  const row = catalog.byId(streamId);
   return row === undefined ? ANY : streamArn(account, row.name);
 }
 

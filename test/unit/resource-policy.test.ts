@@ -2,6 +2,7 @@
 // memory, and what the deciding part is told of them.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { resourceFacts } from '../../server/kinesis/resource-facts.ts';
+import { resourceOf } from '../../server/kinesis/resource.ts';
 import { KinesisClient, arnOf } from './kinesis-client.ts';
 
 const stream = arnOf('s');
@@ -82,4 +83,14 @@ it('a policy is gone with its stream', async () => {
   await rig.call('DeleteStream', { StreamARN: stream, EnforceConsumerDeletion: true });
   await rig.call('CreateStream', { StreamName: 's', ShardCount: 1 });
   expect(await rig.call('GetResourcePolicy', { ResourceARN: stream })).toEqual({ Policy: '{}' });
+});
+
+it('whoever goes on with a listing of shards is asked about its stream', async () => {
+  await rig.call('SplitShard', {
+    StreamName: 's',
+    ShardToSplit: 'shardId-000000000000',
+    NewStartingHashKey: String(2n ** 127n),
+  });
+  const { NextToken } = await rig.call('ListShards', { StreamName: 's', MaxResults: 1 });
+  expect(resourceOf('ListShards', { NextToken }, rig.context)).toBe(stream);
 });
