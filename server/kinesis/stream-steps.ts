@@ -2,6 +2,7 @@
 // a crash or on a disk that was full.
 import { isTributaryError } from '../../stream/errors.ts';
 import type { Digest, ShardLog } from '../../stream/ports.ts';
+import type { Shard } from '../../stream/shard-map.ts';
 import { shardsMade, takeRound } from './resharding.ts';
 import { retentionMs, shardRef } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
@@ -47,14 +48,19 @@ async function reshard(row: StreamRow, parts: StepParts): Promise<StreamRow> {
 }
 
 async function setRetention(row: StreamRow, { log }: StepParts): Promise<StreamRow> {
-  for (const shard of row.map.shards) {
+  const isKept = async (shard: Shard): Promise<boolean> => {
     try {
       await log.setRetention(shardRef(row, shard), retentionMs(row));
+      return true;
     } catch (error) {
-      // Its records expired long ago: it has left the log, and the map is about to follow.
-      if (!isTributaryError(error, 'SHARD_NOT_FOUND')) throw error;
+      // Its records expired long ago and it has left the log: a longer retention must not show it again.
+      if (isTributaryError(error, 'SHARD_NOT_FOUND') && shard.closedAtMs !== null) return false;
+      throw error;
     }
-  }
+  };
+  const { shards } = row.map;
+  // Together: they share a commit.
+  const kept = await Promise.all(shards.map(isKept));
   const { isRetentionPending: _isPending, ...next } = row;
-  return next;
+  return { ...next, map: { ...row.map, shards: shards.filter((_, index) => kept[index]) } };
 }

@@ -133,6 +133,13 @@ it('is changed though an expired shard has left the log before the map', async (
   });
   const { id: streamId } = rig.context.catalog.get(StreamName);
   await rig.store.log.dropShard({ streamId, shardId: ShardId });
+  rig.passMs(25 * HOUR_MS);
+  await rig.restart();
   await increase(48);
   expect(await hours()).toBe(48);
+  const { Shards } = await rig.call('ListShards', { StreamName });
+  expect((Shards as { ShardId: string }[]).map(({ ShardId: id }) => id)).toEqual([
+    'shardId-000000000001',
+    'shardId-000000000002',
+  ]);
 });
