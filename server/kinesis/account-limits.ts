@@ -5,7 +5,7 @@ import type { ReshardRound } from '../../stream/shard-map.ts';
 import type { Account } from './arn.ts';
 import { kinesisError } from './errors.ts';
 import type { LIMIT_PROFILES } from './shard-limits.ts';
-import { tooManyShards } from './stream-errors.ts';
+import { tooManyKept, tooManyShards } from './stream-errors.ts';
 import type { StreamMode, StreamRow } from './stream-row.ts';
 
 export interface CatalogLimits {
@@ -16,6 +16,11 @@ export interface CatalogLimits {
   readonly streamsCreatingMax: number;
 }
 
+/**
+ * Open shards of a stream and closed ones that have not expired: what its row, one value of the store, has room for. It
+ * must be known before any shard is closed, or those would stay closed without children.
+ */
+const SHARDS_KEPT_MAX = 30_000;
 /** Kinesis API, CreateStream. */
 const STREAMS_CREATING_MAX = 5;
 
@@ -83,9 +88,12 @@ export class AccountLimits {
     throw kinesisError('LimitExceededException', text);
   }
 
-  /** For the shards that are open while a stream takes `rounds`. */
-  checkRounds({ map }: Pick<StreamRow, 'map'>, rounds: readonly ReshardRound[]): void {
+  /** For the shards that are open while a stream takes `rounds`, and those that its row then remembers. */
+  checkRounds({ name, map }: Pick<StreamRow, 'name' | 'map'>, rounds: readonly ReshardRound[]): void {
     this.#checkShards(openShardsMax(map, rounds) - openShards(map).length);
+    const made = rounds.flat().reduce((count, { kind }) => count + (kind === 'split' ? 2 : 1), 0);
+    if (made === 0 || map.shards.length + made <= SHARDS_KEPT_MAX) return;
+    throw tooManyKept(this.#account, { name, count: map.shards.length, limit: SHARDS_KEPT_MAX });
   }
 
   #checkShards(more: number): void {

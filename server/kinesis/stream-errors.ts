@@ -29,6 +29,14 @@ export function tooManyShards(
   return kinesisError('LimitExceededException', text);
 }
 
+export function tooManyKept(
+  { accountId }: Account,
+  { name, count, limit }: { readonly name: string; readonly count: number; readonly limit: number },
+): ServiceError {
+  const text = `Stream ${name} under account ${accountId} has ${count} shards that are open or keep records, of at most ${limit}: wait until closed ones expire, or decrease the retention period.`;
+  return kinesisError('LimitExceededException', text);
+}
+
 export function consumerNotActive(
   { accountId }: Account,
   { name, streamName, createdAtMs }: { name: string; streamName: string; createdAtMs: number },
