@@ -45,6 +45,19 @@ export function shardIndexOf(shardId: string): number | null {
   return index >= 0 && index <= 2_147_483_647 ? index : null;
 }
 
+/** By halving: every read asks, and a map holds closed shards for as long as their records. */
+export function shardAt({ shards }: ShardMap, index: number): Shard | undefined {
+  let low = 0;
+  let high = shards.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((shards[middle]?.index ?? Infinity) < index) low = middle + 1;
+    else high = middle;
+  }
+  const found = shards[low];
+  return found?.index === index ? found : undefined;
+}
+
 /** Open shards by the start of their range. */
 export function openShards(map: ShardMap): Shard[] {
   const open = map.shards.filter((shard) => shard.closedAtMs === null);

@@ -3,13 +3,13 @@ import { shardIndexOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
-import { unexpiredShards } from './stream-row.ts';
+import { unexpiredShard } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
 /** Throws ResourceNotFoundException for no shard of the stream, ResourceInUseException for a closed one. */
 export function openShardOf(row: StreamRow, shardId: string, { account, clock }: KinesisContext): Shard {
   const index = shardIndexOf(shardId);
-  const shard = unexpiredShards(row, clock.wallMs()).find((candidate) => candidate.index === index);
+  const shard = index === null ? undefined : unexpiredShard(row, index, clock.wallMs());
   const place = `in stream ${row.name} under account ${account.accountId}`;
   if (shard === undefined)
     throw kinesisError('ResourceNotFoundException', `Could not find shard ${shardId} ${place}.`);

@@ -5,6 +5,7 @@ import type { RecordPage } from '../../storage/record-log.ts';
 import type { Position } from '../../stream/position.ts';
 import { recordBytes } from '../../stream/record.ts';
 import { formatSequenceNumber } from '../../stream/sequence-number.ts';
+import { shardAt } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { pause } from '../../sync/pause.ts';
 import type { Caller } from '../access/caller.ts';
@@ -136,8 +137,8 @@ export class RecordPush {
     for (;;) {
       const change = catalog.nextChange();
       const now = catalog.byId(row.id);
-      const found = now?.map.shards.find(({ index }) => index === shard.index);
-      if (now !== undefined && found?.closedAtMs !== null) return describeChildren(now, shard.index);
+      if (now !== undefined && shardAt(now.map, shard.index)?.closedAtMs !== null)
+        return describeChildren(now, shard.index);
       if (!(await changeOrAbort(change, signal))) return [];
     }
   }

@@ -7,7 +7,7 @@ import { shardIdOf, shardIndexOf } from '../../stream/shard-map.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import type { KinesisContext } from './context.ts';
 import { kinesisError } from './errors.ts';
-import { shardRef, unexpiredShards } from './stream-row.ts';
+import { shardRef, unexpiredShard } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
 
 export interface StartingPosition {
@@ -73,7 +73,7 @@ function parsed(number: string): SequenceParts | null {
 /** Throws ResourceNotFoundException. */
 export function shardNamed(row: StreamRow, shardId: string, { account, clock }: KinesisContext): Shard {
   const index = shardIndexOf(shardId);
-  const shard = unexpiredShards(row, clock.wallMs()).find((candidate) => candidate.index === index);
+  const shard = index === null ? undefined : unexpiredShard(row, index, clock.wallMs());
   if (shard !== undefined) return shard;
   const text =
     index === null

@@ -1,7 +1,7 @@
 // What the server remembers of a stream: one Meta value, so that every decision about it is one key.
 import type { HashRange } from '../../stream/hash-range.ts';
 import type { ShardRef } from '../../stream/ports.ts';
-import { shardIdOf } from '../../stream/shard-map.ts';
+import { shardAt, shardIdOf } from '../../stream/shard-map.ts';
 import type { ReshardRound, ReshardStep, Shard, ShardMap } from '../../stream/shard-map.ts';
 import type { DailyChange } from './daily-limit.ts';
 import type { ShardMetric } from './shard-metrics.ts';
@@ -54,7 +54,17 @@ export function horizonMs(row: StreamRow, nowMs: number): number {
 /** Shards that still hold records or may get some: a closed one expires with its last record. */
 export function unexpiredShards(row: StreamRow, nowMs: number): Shard[] {
   const oldestMs = horizonMs(row, nowMs);
-  return row.map.shards.filter((shard) => shard.closedAtMs === null || shard.closedAtMs > oldestMs);
+  return row.map.shards.filter((shard) => isUnexpired(shard, oldestMs));
+}
+
+/** The one of that index, unless it has expired. */
+export function unexpiredShard(row: StreamRow, index: number, nowMs: number): Shard | undefined {
+  const shard = shardAt(row.map, index);
+  return shard !== undefined && isUnexpired(shard, horizonMs(row, nowMs)) ? shard : undefined;
+}
+
+function isUnexpired({ closedAtMs }: Shard, oldestMs: number): boolean {
+  return closedAtMs === null || closedAtMs > oldestMs;
 }
 
 export function encodeStreamRow({ map, reshard, ...row }: StreamRow): Uint8Array {

@@ -1,6 +1,6 @@
 // Goal: a stream whose closed shards have not expired yet is refused more splits before its row is larger than the store
-// takes, and not when its shards are closed already. Method: a row with as many shards as fit, over the store in memory.
-import { beforeEach, expect, it } from 'vitest';
+// takes, and not when its shards are closed already; reading it is no dearer for them. Method: a row with as many shards as fit, over the store in memory.
+import { beforeEach, expect, it, vi } from 'vitest';
 import { encodeStreamRow } from '../../server/kinesis/stream-row.ts';
 import type { StreamRow } from '../../server/kinesis/stream-row.ts';
 import { META_VALUE_BYTES_MAX } from '../../stream/limits.ts';
@@ -60,4 +60,24 @@ it('a stream is split up to the last shard that it may have', async () => {
   expect(await split(29_998, HALF / 2n)).toMatch(/^LimitExceededException/);
   expect(encodeStreamRow(rig.context.catalog.get(StreamName)).length).toBeLessThan(META_VALUE_BYTES_MAX);
   await put();
+});
+
+it('whoever reads or subscribes to one shard does not look at all others', async () => {
+  const count = 20_000;
+  await holdShards(count);
+  const { catalog } = rig.context;
+  const row = catalog.get(StreamName);
+  let looks = 0;
+  const shards = new Proxy(row.map.shards, {
+    get: (target, name, receiver) => {
+      if (typeof name === 'string' && /^\d+$/.test(name)) looks += 1;
+      return Reflect.get(target, name, receiver) as unknown;
+    },
+  });
+  const seen = { ...row, map: { ...row.map, shards } };
+  vi.spyOn(catalog, 'get').mockReturnValue(seen);
+  vi.spyOn(catalog, 'byId').mockReturnValue(seen);
+  const start = { StreamName, ShardId: String(count - 1), ShardIteratorType: 'TRIM_HORIZON' };
+  await rig.call('GetRecords', await rig.call('GetShardIterator', start));
+  expect(looks).toBeLessThan(100);
 });

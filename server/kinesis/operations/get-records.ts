@@ -8,7 +8,7 @@ import type { KinesisContext } from '../context.ts';
 import { describeChildren } from '../description.ts';
 import { kinesisError, rateExceeded } from '../errors.ts';
 import { RecordList } from '../record-list.ts';
-import { shardRef, unexpiredShards } from '../stream-row.ts';
+import { shardRef, unexpiredShard } from '../stream-row.ts';
 import type { StreamRow } from '../stream-row.ts';
 
 export interface GetRecordsInput {
@@ -26,8 +26,7 @@ export async function getRecords(
   const nowMs = context.clock.wallMs();
   const iterator = context.tokens.openIterator(input.ShardIterator, nowMs);
   const row = context.catalog.byId(iterator.streamId);
-  const shards = row === undefined ? [] : unexpiredShards(row, nowMs);
-  const shard = shards.find((candidate) => candidate.index === iterator.shardIndex);
+  const shard = row === undefined ? undefined : unexpiredShard(row, iterator.shardIndex, nowMs);
   if (row === undefined || shard === undefined) {
     throw kinesisError(
       'ResourceNotFoundException',
