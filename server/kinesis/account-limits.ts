@@ -58,12 +58,18 @@ export class AccountLimits {
 
   /** Open shards, with those that streams under way will have. */
   get shardCount(): number {
-    const made = this.#made().reduce((count, row) => count + openShards(row.map).length, 0);
-    return [...this.#creating.values()].reduce((count, one) => count + one.shardCount, made);
+    const made = new Map(
+      this.#list().map(({ name, map, reshard = [] }) => [name, openShardsMax(map, reshard)]),
+    );
+    let count = [...made.values()].reduce((sum, shards) => sum + shards, 0);
+    for (const [name, { shardCount }] of this.#creating)
+      count += Math.max(0, shardCount - (made.get(name) ?? 0));
+    return count;
   }
 
   get onDemandStreamCount(): number {
-    return [...this.#made(), ...this.#creating.values()].filter(({ mode }) => mode === 'ON_DEMAND').length;
+    const others = this.#list().filter(({ name }) => !this.#creating.has(name));
+    return [...others, ...this.#creating.values()].filter(({ mode }) => mode === 'ON_DEMAND').length;
   }
 
   /** Makes a stream, or changes its mode; it counts from now on. Throws LimitExceededException. */
@@ -107,9 +113,5 @@ export class AccountLimits {
     if (count < this.#limits.onDemandStreamsMax) return;
     const text = `Account ${this.#account.accountId} has ${count} on-demand streams, its limit.`;
     throw kinesisError('LimitExceededException', text);
-  }
-
-  #made(): StreamRow[] {
-    return this.#list().filter((row) => !this.#creating.has(row.name));
   }
 }

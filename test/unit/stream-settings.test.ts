@@ -140,6 +140,14 @@ describe('warm throughput', () => {
     expect(await rig.refusal('UpdateStreamWarmThroughput', warm(1_001))).toMatch(/^LimitExceededException/);
     expect(await summary()).toMatchObject({ OpenShardCount: 8, WarmThroughput: { TargetMiBps: 2 } });
   });
+
+  it('that comes with the mode counts the shards that the stream has', async () => {
+    await commit('ENABLED');
+    await rig.call('CreateStream', { StreamName: 'large', ShardCount: 600 });
+    const change = { ...setMode('ON_DEMAND', { WarmThroughputMiBps: 1_000 }), StreamARN: arnOf('large') };
+    expect(await rig.refusal('UpdateStreamMode', change)).toMatch(/^LimitExceededException/);
+    expect(await summary('large')).toMatchObject({ OpenShardCount: 600 });
+  });
 });
 
 describe('a commitment', () => {
