@@ -28,6 +28,8 @@ export class StreamSealing implements SealingKeys {
   readonly #parts: SealingParts;
   #named = '';
   #active: Active | null = null;
+  /** It was ready in this turn of the event loop. */
+  #taken: Active | null = null;
   #refilling: Promise<void> | null = null;
 
   constructor(parts: SealingParts) {
@@ -47,7 +49,13 @@ export class StreamSealing implements SealingKeys {
 
   take(): DataKey | null {
     const active = this.#active;
-    if (active === null || !this.isReady) return null;
+    if (active === null || active.named !== this.#named || active.usesLeft === 0) return null;
+    // What is sealed in one turn shares a commit: a part that waits would be refused by a shard that is closed meanwhile.
+    if (this.#taken !== active) {
+      if (!this.isReady) return null;
+      this.#taken = active;
+      queueMicrotask(() => (this.#taken = null));
+    }
     active.usesLeft -= 1;
     return active.dataKey;
   }

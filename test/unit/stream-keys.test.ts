@@ -14,7 +14,8 @@ import { START_POSITION } from '../../stream/position.ts';
 import type { ShardLog } from '../../stream/ports.ts';
 import { blockOf, numberedRecords } from '../blocks.ts';
 
-const clock = { wallMs: () => 1_800_000_000_000, monotonicUs: () => 0n };
+let nowUs = 0n;
+const clock = { wallMs: () => 1_800_000_000_000, monotonicUs: () => nowUs };
 const REF = { streamId: 'one', shardId: 'shardId-000000000000' };
 const ALL = { blocks: 100, bytes: 1e9 };
 
@@ -27,6 +28,7 @@ let answers: ((error?: Error) => void)[];
 beforeEach(async () => {
   disk = await openMemoryStore({ clock });
   answers = [];
+  nowUs = 0n;
   named = 'key';
   keys = await StreamKeys.open({
     meta: disk.meta,
@@ -107,6 +109,20 @@ describe('blocks of a lane', () => {
     answers[0]?.();
     await Promise.all([...waiting, behind]);
     expect(await stored()).toEqual([false, false, false]);
+  });
+
+  it('that are handed over together are not parted when the key is due to be asked after between them', async () => {
+    const first = append(1);
+    await settled();
+    answers[0]?.();
+    await first;
+    nowUs = 5n * 60_000_000n - 1n;
+    const together = [append(2)];
+    nowUs += 1_000n;
+    together.push(append(3));
+    await log.closeShard(REF);
+    await Promise.all(together);
+    expect(await stored()).toEqual([true, true, true]);
   });
 
   it('are refused with the key, and stored when it is there again', async () => {
