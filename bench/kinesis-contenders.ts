@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import type { Contender } from './contender.ts';
 import { KEYS } from './kinesis-client.ts';
 
-const MAIN = join(import.meta.dirname, '../cli/main.js');
+const MAIN = join(import.meta.dirname, '../program/main.js');
 const PEERS = join(import.meta.dirname, '../../node_modules/.cache/bench/node_modules');
 /** Above the 1,000 that accounts have. */
 const SHARDS_MAX = 2_000;

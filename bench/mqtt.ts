@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Contender, Running } from './contender.ts';
 import type { Workload } from './measure.ts';
 
-const MAIN = join(import.meta.dirname, '../cli/main.js');
+const MAIN = join(import.meta.dirname, '../program/main.js');
 const PUBLISHERS = 100;
 const WINDOW = 10;
 const PAYLOAD_BYTES = 200;

@@ -13,7 +13,7 @@ interface Start {
   readonly anonymousMiB: number;
 }
 
-const MAIN = join(import.meta.dirname, '../cli/main.js');
+const MAIN = join(import.meta.dirname, '../program/main.js');
 const FILLER = join(import.meta.dirname, 'open-filler.js');
 const DATA_ROOT = join(import.meta.dirname, '../../node_modules/.cache');
 const CONFIG = 'gateway.yaml';

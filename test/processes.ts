@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 export const ROOT = resolve(import.meta.dirname, '..');
-export const MAIN = join(ROOT, 'dist/cli/main.js');
+export const MAIN = join(ROOT, 'dist/program/main.js');
 export const CREDENTIALS = { accessKeyId: 'TESTKEY', secretAccessKey: 'test-secret-of-no-worth' };
 
 /** Far more than any start takes; a hanging one fails with what it said. */
