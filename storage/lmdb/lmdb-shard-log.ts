@@ -29,7 +29,7 @@ import type { Committer } from './committer.ts';
 import type { LmdbMeta } from './lmdb-meta.ts';
 import { RunningClock } from './running-clock.ts';
 import { positionAt } from './shard-epochs.ts';
-import { blockKey, decodeLane, encodeLane, laneKey, nameOf, noKey, shardKey } from '../shard-keys.ts';
+import { blockKey, decodeLane, encodeLane, laneKey, noKey, shardKey } from '../shard-keys.ts';
 import { LANE_BIRTH, birthKey, laneBirthKey } from './shard-birth.ts';
 import { ShardPurge } from './shard-purge.ts';
 import { ShardRegistry } from './shard-registry.ts';
@@ -39,7 +39,7 @@ import type { ShardRow } from './shard-row.ts';
 import { CLOCK_CONFIRM_MS, RetentionClock } from './retention-clock.ts';
 import { FIRST_EPOCH } from './store-format.ts';
 import { tailShard } from '../shard-tail.ts';
-import { laneHash, shardTag, wrapBlock } from './stored-block.ts';
+import { laneHash, wrapBlock } from './stored-block.ts';
 import { nextArrival } from '../time-segments.ts';
 
 /** How often the running time is noted. */
@@ -300,7 +300,7 @@ export class LmdbShardLog implements ShardLog {
     };
     const home = {
       shardNo: row.no,
-      shardTag: shardTag(nameOf(shard.ref)),
+      shardTag: shard.tag,
       commit: row.next,
       laneHash: laneHash(input.lane?.lane),
     };
@@ -338,8 +338,7 @@ export class LmdbShardLog implements ShardLog {
 
   /** Oldest commit that has not expired by the clock that deletes; of what is not durable yet nothing has. */
   #lastingFrom(shard: Shard): bigint {
-    const { retentionMs } = shard.decided;
-    return shard.blocks.horizon({ ...shard.visible, retentionMs }, this.#retention.nowMs());
+    return shard.blocks.horizon(shard.visible, this.#retention.nowMs(), shard.decided.retentionMs);
   }
 
   #writeLane(batch: Batch, no: number, lane: LaneRow): void {

@@ -25,10 +25,10 @@ export class ShardBlocks {
     this.#no = no;
   }
 
-  /** Oldest commit that is kept and has not expired. */
-  horizon(row: ShardRow, nowMs: number): bigint {
-    if (row.retentionMs === Infinity || row.first >= row.next) return row.first;
-    const oldestMs = nowMs - row.retentionMs;
+  /** Oldest commit that is kept and has not expired. `retentionMs`: instead of that of the row. */
+  horizon(row: ShardRow, nowMs: number, retentionMs = row.retentionMs): bigint {
+    if (retentionMs === Infinity || row.first >= row.next) return row.first;
+    const oldestMs = nowMs - retentionMs;
     const isKept = (commit: bigint, { arrivalMs }: ReadEnvelope) =>
       effectiveArrival(row.segments, commit, arrivalMs) >= oldestMs;
     if (isKept(row.first, this.#oldestEnvelope(row.first))) return row.first;

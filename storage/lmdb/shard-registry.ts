@@ -10,6 +10,7 @@ import { birthKey, encodeBirth } from './shard-birth.ts';
 import { decodeLane, laneOf, nameOf, noKey, noOf, refOf, shardKey } from '../shard-keys.ts';
 import { decodeShardRow, encodeShardRow } from './shard-row.ts';
 import type { ShardRow } from './shard-row.ts';
+import { shardTag } from './stored-block.ts';
 
 export interface LogTables {
   readonly shards: Table;
@@ -26,6 +27,8 @@ export interface LogTables {
 
 export interface Shard {
   readonly ref: ShardRef;
+  /** In the envelope of each of its blocks. */
+  readonly tag: number;
   readonly blocks: ShardBlocks;
   readonly changes: ChangeSignal;
   decided: ShardRow;
@@ -110,8 +113,10 @@ export class ShardRegistry {
   /** Takes a shard into memory, unseen by readers. */
   hold(ref: ShardRef, row: ShardRow): Shard {
     const blocks = new ShardBlocks(this.#tables.blocksOf(row.no), row.no);
+    const name = nameOf(ref);
     const shard: Shard = {
       ref,
+      tag: shardTag(name),
       blocks,
       changes: new ChangeSignal(),
       decided: row,
@@ -119,7 +124,7 @@ export class ShardRegistry {
       isVisible: false,
       isDropped: false,
     };
-    this.#shards.set(nameOf(ref), shard);
+    this.#shards.set(name, shard);
     return shard;
   }
 
