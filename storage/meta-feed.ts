@@ -2,7 +2,7 @@
 import { TributaryError } from '../stream/errors.ts';
 import { META_WATCH_HORIZON } from '../stream/limits.ts';
 import type { MetaEvent } from '../stream/ports.ts';
-import { ChangeSignal, changeOrAbort } from './change-signal.ts';
+import { ChangeSignal } from './change-signal.ts';
 
 /** Values may be large: the ring forgets earlier rather than hold this many bytes. */
 const RING_BYTES_MAX = 16 * 1024 * 1024;
@@ -58,7 +58,7 @@ export class MetaFeed {
         seen = event.revision;
         if (event.key.startsWith(prefix)) yield event;
       }
-      if (events.length === 0 && !(await changeOrAbort(change, signal))) return;
+      if (events.length === 0 && !(await change.orAbort(signal))) return;
     }
   }
 

@@ -1,7 +1,6 @@
 // Following a shard without polling, above any engine that can say when something changed.
 import type { BlockPage } from '../stream/ports.ts';
 import type { Position } from '../stream/position.ts';
-import { changeOrAbort } from './change-signal.ts';
 import type { ChangeSignal } from './change-signal.ts';
 
 /** Pages with blocks, or with the closed end. */
@@ -18,6 +17,6 @@ export async function* tailShard(
     next = page.next;
     if (page.blocks.length > 0 || page.closedEnd) yield page;
     if (page.closedEnd) return;
-    if (page.blocks.length === 0 && !(await changeOrAbort(change, signal))) return;
+    if (page.blocks.length === 0 && !(await change.orAbort(signal))) return;
   }
 }

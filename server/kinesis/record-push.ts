@@ -1,6 +1,5 @@
 // Pushes the records of a shard to one subscriber as they become durable, as fast as it takes them and its rate allows
 // (Kinesis API, SubscribeToShardEvent).
-import { changeOrAbort } from '../../storage/change-signal.ts';
 import type { RecordPage } from '../../storage/record-log.ts';
 import type { Position } from '../../stream/position.ts';
 import { recordBytes } from '../../stream/record.ts';
@@ -139,7 +138,7 @@ export class RecordPush {
       const now = catalog.byId(row.id);
       if (now !== undefined && shardAt(now.map, shard.index)?.closedAtMs !== null)
         return describeChildren(now, shard.index);
-      if (!(await changeOrAbort(change, signal))) return [];
+      if (!(await change.orAbort(signal))) return [];
     }
   }
 }

@@ -1,6 +1,7 @@
 // The streams of this server: their rows in Meta, their shards in the log, and what was under way at a crash.
 import { randomUUID } from 'node:crypto';
 import { isTributaryError } from '../../stream/errors.ts';
+import type { Change } from '../../storage/change-signal.ts';
 import type { Clock, Digest, Store } from '../../stream/ports.ts';
 import { createShardMap } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
@@ -85,8 +86,8 @@ export class StreamCatalog {
     return catalog;
   }
 
-  /** Resolves when a row is stored or removed: take it before looking at the row. */
-  nextChange(): Promise<void> {
+  /** Comes when a row is stored or removed: take it before looking at the row. */
+  nextChange(): Change {
     return this.#table.nextChange();
   }
 

@@ -1,5 +1,6 @@
 // The rows of all streams: in memory as they are in Meta, found by name and by id.
 import { ChangeSignal } from '../../storage/change-signal.ts';
+import type { Change } from '../../storage/change-signal.ts';
 import type { Meta } from '../../stream/ports.ts';
 import { decodeStreamRow, encodeStreamRow } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';
@@ -23,8 +24,8 @@ export class StreamTable {
     return table;
   }
 
-  /** Resolves when a row is stored or removed. */
-  nextChange(): Promise<void> {
+  /** Comes when a row is stored or removed. */
+  nextChange(): Change {
     return this.#changes.next();
   }
 
