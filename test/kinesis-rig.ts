@@ -85,7 +85,7 @@ export async function kinesisContext(
   });
   await data.follow(
     (streamId) => catalog.byId(streamId)?.encryption?.key,
-    (streamId) => catalog.byId(streamId) !== undefined,
+    (streamId) => catalog.isLasting(streamId),
   );
   catalog.beforeGone((row) => data.removeOf(row.id));
   const settings = await AccountSettings.open(store.meta, clock);

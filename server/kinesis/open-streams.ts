@@ -47,7 +47,7 @@ export async function openStreams(
   });
   await streamKeys.follow(
     (streamId) => catalog.byId(streamId)?.encryption?.key,
-    (streamId) => catalog.byId(streamId) !== undefined,
+    (streamId) => catalog.isLasting(streamId),
   );
   catalog.beforeGone((row) => streamKeys.removeOf(row.id));
   const settings = await AccountSettings.open(store.meta, clock);

@@ -104,6 +104,12 @@ export class StreamCatalog {
     return this.#table.byId(id);
   }
 
+  /** It is there, and not about to go. */
+  isLasting(id: string): boolean {
+    const row = this.byId(id);
+    return row !== undefined && row.status !== 'DELETING';
+  }
+
   /** Streams that a gateway's records made and that are still there. */
   countMadeFor(gateway: string): number {
     return this.list().filter((row) => row.madeFor === gateway).length;

@@ -45,6 +45,7 @@ export class StreamKeys {
   readonly #plain = new Map<number, Plain>();
   readonly #sealings = new Map<string, StreamSealing>();
   #keyOf: (streamId: string) => string | undefined = () => undefined;
+  #isThere: (streamId: string) => boolean = () => true;
   #newestId = FIRST_ID - 1;
 
   private constructor(parts: StreamKeysParts) {
@@ -62,12 +63,16 @@ export class StreamKeys {
     return keys;
   }
 
-  /** From now on records are sealed with the named key that `keyOf` says; keys of streams that are not there are removed. */
+  /**
+   * From now on records are sealed with the named key that `keyOf` says; keys of streams that are not there, or are being
+   * deleted, are removed.
+   */
   async follow(
     keyOf: (streamId: string) => string | undefined,
     isThere: (streamId: string) => boolean,
   ): Promise<void> {
     this.#keyOf = keyOf;
+    this.#isThere = isThere;
     const streams = new Set([...this.#rows.values()].map(({ streamId }) => streamId));
     for (const streamId of streams) if (!isThere(streamId)) await this.removeOf(streamId);
   }
@@ -137,6 +142,12 @@ export class StreamKeys {
       createdMs: clock.wallMs(),
     };
     await meta.put(nameOf(id), Buffer.from(JSON.stringify(row)), 'absent');
+    if (!this.#isThere(streamId)) {
+      // Deleted meanwhile: nobody would remove it later.
+      await meta.del(nameOf(id), 'any');
+      this.#sealings.delete(streamId);
+      throw gone(id);
+    }
     this.#rows.set(id, row);
     this.#remember(id, plain);
     return { id, key: plain };
@@ -146,8 +157,7 @@ export class StreamKeys {
     const known = this.#plain.get(id);
     if (known !== undefined && this.#nowMs() - known.provedMs < PROVED_MS) return known.key;
     const row = this.#rows.get(id);
-    if (row === undefined)
-      throw new TributaryError('KEY_INVALID', `data key ${id} is gone with the stream it was made for`);
+    if (row === undefined) throw gone(id);
     const key = await this.#parts.masterOf(row.key).unwrap(Buffer.from(row.wrapped, 'base64'), nameOf(id));
     this.#remember(id, key);
     return key;
@@ -163,6 +173,10 @@ export class StreamKeys {
   #nowMs(): number {
     return Number(this.#parts.clock.monotonicUs() / 1000n);
   }
+}
+
+function gone(id: number): TributaryError {
+  return new TributaryError('KEY_INVALID', `data key ${id} is gone with the stream it was made for`);
 }
 
 function nameOf(id: number): string {

@@ -23,6 +23,7 @@ let disk: MemoryStore;
 let keys: StreamKeys;
 let log: ShardLog;
 let named: string | undefined;
+let isThere: boolean;
 /** Lets the named key answer, or refuse. */
 let answers: ((error?: Error) => void)[];
 beforeEach(async () => {
@@ -30,6 +31,7 @@ beforeEach(async () => {
   answers = [];
   nowUs = 0n;
   named = 'key';
+  isThere = true;
   keys = await StreamKeys.open({
     meta: disk.meta,
     clock,
@@ -37,7 +39,7 @@ beforeEach(async () => {
   });
   await keys.follow(
     () => named,
-    () => true,
+    () => isThere,
   );
   log = sealStore(disk, new Keyring(clock), nodeDigest, keys).log;
   await log.createShard(REF, { retentionMs: Infinity });
@@ -147,6 +149,16 @@ it('streams that wait do not keep others waiting', async () => {
   named = undefined;
   await log.append(other, { block: blockOf(numberedRecords(1)), recordCount: 1 });
   expect((await disk.log.bounds(other)).records).toBe(1);
+});
+
+it('a data key that is made while its stream is deleted goes with it', async () => {
+  const waiting = append(1);
+  await settled();
+  isThere = false;
+  await keys.removeOf(REF.streamId);
+  answers[0]?.();
+  await expect(waiting).rejects.toMatchObject({ code: 'KEY_INVALID' });
+  for await (const { key } of disk.meta.list(STREAM_KEYS_PREFIX)) expect.unreachable(key);
 });
 
 it('data keys of streams that are gone are removed at the start', async () => {
