@@ -60,9 +60,12 @@ const machine = {
   node: process.version,
   loadAverage: loadavg(),
 };
+/** Sections of one document may come from different runs. */
+const paceLine = `${pace.rounds} rounds of ${pace.durationMs / 1000} s.`;
 const sections: Section[] = [];
 for (const name of names) {
-  sections.push(await REPORTS[name](pace));
+  const { markdown, figures } = await REPORTS[name](pace);
+  sections.push({ markdown: `${markdown.trimEnd()}\n\n${paceLine}\n`, figures });
   // After each: a run takes minutes, and what is measured should not be lost.
   if (values.write) keep(sections.map(({ markdown }) => markdown));
 }
@@ -107,12 +110,9 @@ function heading(): string {
   return `# Benchmarks
 
 Made by \`npm run bench -- --write\`. Every contender runs in every round, programs on core 0 and their load, like the
-writers that are processes of their own, on core 1; medians of
-${pace.rounds} rounds of ${pace.durationMs / 1000} s. Every request of ours is signed and verified. A loss is printed like a gain.
+writers that are processes of their own, on core 1; figures are medians. Every request of ours is signed and verified. A loss is printed like a gain.
 
-Machine: ${machine.cores} cores (${machine.model}), Linux ${machine.kernel}, Node ${machine.node}; load average at the start: ${machine.loadAverage
-    .map((value) => value.toFixed(2))
-    .join(' ')}.
+Machine: ${machine.cores} cores (${machine.model}), Linux ${machine.kernel}, Node ${machine.node}.
 `;
 }
 

@@ -17,6 +17,7 @@ export interface Result {
   readonly durability: string;
   /** Of runs without a failed request; with one a run is void. */
   readonly samples: readonly Sample[];
+  /** One for each run that broke, too. */
   readonly failedRequests: number;
 }
 
@@ -56,12 +57,12 @@ export async function measure(workload: Workload, pace: Pace): Promise<Section> 
       name,
       durability,
       samples: outcomes.flatMap((one) => one.sample ?? []),
-      failedRequests: outcomes.reduce((sum, { failed }) => sum + failed, 0),
+      failedRequests: outcomes.reduce((sum, { failed }) => sum + failed, pace.rounds - outcomes.length),
     })),
   );
 }
 
-/** Every contender once in each round. */
+/** Every contender once in each round. One that breaks has an outcome less: nobody else's figures are lost for it. */
 export async function inRounds<T>(
   title: string,
   contenders: readonly Contender[],
@@ -72,7 +73,13 @@ export async function inRounds<T>(
   for (let round = 0; round < rounds; round += 1) {
     for (const [contender, own] of outcomes) {
       process.stderr.write(`${title}: round ${round + 1}/${rounds}, ${contender.name}\n`);
-      own.push(await once(contender));
+      try {
+        own.push(await once(contender));
+      } catch (error) {
+        process.stderr.write(
+          `${contender.name} broke: ${error instanceof Error ? error.message : String(error)}\n`,
+        );
+      }
     }
   }
   return outcomes;

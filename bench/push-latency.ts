@@ -71,7 +71,7 @@ export async function pushLatencyReport(pace: Pace): Promise<Section> {
       fixed(of('acknowledgedP50Ms', samples), 1),
       fixed(of('acknowledgedP99Ms', samples), 1),
       fixed(100 * of('cpuShare', samples), 0),
-      String(samples.reduce((sum, { failed }) => sum + failed, 0)),
+      String(samples.reduce((sum, { failed }) => sum + failed, pace.rounds - samples.length)),
       isPeer ? fixed(of('p50Ms', ours.samples) / of('p50Ms', samples), 3) : '',
       isPeer ? fixed(of('p99Ms', ours.samples) / of('p99Ms', samples), 3) : '',
     ];

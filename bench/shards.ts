@@ -69,7 +69,10 @@ export async function shardsReport(pace: Pace): Promise<Section> {
     name: contender.name,
     isWide,
     samples: (outcomes.get(contender) ?? []).filter(({ failed }) => failed === 0),
-    failed: (outcomes.get(contender) ?? []).reduce((sum, { failed }) => sum + failed, 0),
+    failed: (outcomes.get(contender) ?? []).reduce(
+      (sum, { failed }) => sum + failed,
+      pace.rounds - (outcomes.get(contender)?.length ?? 0),
+    ),
   }));
   const of = (name: keyof Outcome, samples: readonly Outcome[]): number =>
     median(samples.map((one) => one[name]));
