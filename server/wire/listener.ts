@@ -43,7 +43,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const servers = new HttpServers(options, limits);
   const sockets = new Set<Socket>();
   const tls = options.tls === undefined ? null : tlsServer(options.tls, servers, limits);
-  const net = tls ?? createNetServer((socket) => sniff(socket, limits.helloMs, servers));
+  const net = tls ?? createNetServer({ noDelay: true }, (socket) => sniff(socket, limits.helloMs, servers));
   net.maxConnections = limits.connections;
   net.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -63,7 +63,13 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
 /** Not every client says in its handshake which HTTP it will speak: that of the SDK for Java begins with HTTP/2 as it is. */
 function tlsServer({ key, cert }: KeyAndCertificate, servers: HttpServers, limits: WireLimits): TlsServer {
-  const options = { key, cert, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: limits.helloMs };
+  const options = {
+    key,
+    cert,
+    ALPNProtocols: ['h2', 'http/1.1'],
+    handshakeTimeout: limits.helloMs,
+    noDelay: true,
+  };
   return createTlsServer(options, (socket) => {
     const { alpnProtocol } = socket;
     if (alpnProtocol === 'h2' || alpnProtocol === 'http/1.1') servers.serve(socket, alpnProtocol);
