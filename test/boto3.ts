@@ -35,6 +35,24 @@ export async function runBoto3(
   return JSON.parse(stdout) as unknown;
 }
 
+/**
+ * Whether the client's model has an operation, and a member of its input: clients of distributions are years old, and take a
+ * tour as far as they know the way. True without boto3: then the test says itself that it is skipped.
+ */
+export async function boto3Knows(operation: string, member?: string): Promise<boolean> {
+  const python = await pythonWithBoto3();
+  if (python === null) return true;
+  const program = `
+import boto3, sys
+model = boto3.client('kinesis', region_name='us-east-1').meta.service_model
+operation, member = sys.argv[1:]
+known = operation in model.operation_names
+print(known and (member == '' or member in model.operation_model(operation).input_shape.members))
+`;
+  const { stdout } = await run(python, ['-W', 'ignore', '-c', program, operation, member ?? '']);
+  return stdout.trim() === 'True';
+}
+
 /** The system's own Python has what the system's packages bring, whatever comes first in the path. */
 async function pythonWithBoto3(): Promise<string | null> {
   for (const python of ['python3', '/usr/bin/python3']) {

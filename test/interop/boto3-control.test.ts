@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runBoto3 } from '../boto3.ts';
+import { boto3Knows, runBoto3 } from '../boto3.ts';
 import { startServer, stopAll, temporaryFolder } from '../processes.ts';
 import type { RunningServer } from '../processes.ts';
 
@@ -71,6 +71,7 @@ print(json.dumps(dict(page=one['Tags'], more=one['HasMoreTags'],
 `;
 
 test('tags are set, listed and removed', async (context) => {
+  if (!(await boto3Knows('CreateStream', 'Tags')) || !(await boto3Knows('TagResource'))) return;
   expect(await runBoto3(context, CLIENT + TAGS, server.httpUrl)).toEqual({
     page: [{ Key: 'b', Value: '2' }],
     more: true,
@@ -108,6 +109,7 @@ print(json.dumps(dict(same=same, large=large, metrics=[len(metrics['CurrentShard
 `;
 
 test('sizes, modes, throughput and metrics are set', async (context) => {
+  if (!(await boto3Knows('UpdateStreamWarmThroughput'))) return;
   expect(await runBoto3(context, CLIENT + SETTINGS, server.httpUrl)).toEqual({
     same: true,
     large: 'ValidationException',
@@ -132,6 +134,7 @@ print(json.dumps(dict(none=none, same=same, refusals=[bad, refusal(client.delete
 `;
 
 test('policies of streams are put, read and removed', async (context) => {
+  if (!(await boto3Knows('GetResourcePolicy'))) return;
   expect(await runBoto3(context, CLIENT + POLICIES, server.httpUrl)).toEqual({
     none: '{}',
     same: true,

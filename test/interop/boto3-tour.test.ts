@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { runBoto3 } from '../boto3.ts';
+import { boto3Knows, runBoto3 } from '../boto3.ts';
 import { guestKeys } from '../guest.ts';
 import { expectWholeLineage } from '../lineage-check.ts';
 import type { SeenLineage } from '../lineage-check.ts';
@@ -34,6 +34,7 @@ test.for(['httpUrl', 'httpsUrl'])(
 );
 
 test('streams of both modes, iterators, pages and settings', async (context) => {
+  if (!(await boto3Knows('CreateStream', 'Tags'))) return;
   const parameters = ['on_demand', 'iterators', 'pagination', 'encryption', 'settings'];
   const seen = await runBoto3(context, program('boto3-tour.py'), server.httpUrl, { parameters });
   expect(seen).toEqual({
@@ -59,6 +60,7 @@ test('streams of both modes, iterators, pages and settings', async (context) => 
 });
 
 test('errors have their classes', async (context) => {
+  if (!(await boto3Knows('GetResourcePolicy'))) return;
   const limited = await startServer({ env: { TRIBUTARY_SERVER_LIMITS: 'aws' } });
   const env = await guestKeys(limited.httpUrl);
   const options = { env, parameters: ['errors'] };
