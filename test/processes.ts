@@ -166,6 +166,38 @@ export interface Finished extends Exit {
   readonly stderr: string;
 }
 
+export interface RunningCommand {
+  stdout(): string;
+  stderr(): string;
+  readonly ended: Promise<Exit>;
+  /** Sends the signal and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<Exit>;
+}
+
+/** Starts any command, which stopAll ends if nobody has. */
+export function startCommand(
+  command: string,
+  parameters: readonly string[],
+  env: Environment = {},
+): RunningCommand {
+  const child = spawn(command, parameters, { env: environment(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  const ended = new Promise<Exit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', () => running.delete(child));
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    stdout: collect(child, 'stdout'),
+    stderr: collect(child, 'stderr'),
+    ended,
+    kill: (signal) => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
 /** Runs any command to its end. */
 export function run(
   command: string,

@@ -26,7 +26,7 @@ export function needs(context: TestContext, ...tools: Tool[]): void {
   }
 }
 
-function isThere(tool: string): boolean {
+export function isThere(tool: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, tool), constants.X_OK);
