@@ -2,6 +2,8 @@
 // a crash or on a disk that was full.
 import { isTributaryError } from '../../stream/errors.ts';
 import type { Digest, ShardLog } from '../../stream/ports.ts';
+import { toPosition } from '../../stream/position.ts';
+import type { Position } from '../../stream/position.ts';
 import type { Shard } from '../../stream/shard-map.ts';
 import { shardsMade, takeRound } from './resharding.ts';
 import { retentionMs, shardRef } from './stream-row.ts';
@@ -14,6 +16,9 @@ export interface StepParts {
   /** What is removed with a stream. */
   readonly beforeGone: (row: StreamRow) => Promise<void>;
 }
+
+/** More than a shard commits in a millisecond. */
+const COMMITS_PER_MS_BITS = 20n;
 
 /** Nothing is to be done. */
 export function isAtRest(row: StreamRow): boolean {
@@ -30,9 +35,17 @@ export async function takeStep(row: StreamRow, parts: StepParts): Promise<Stream
 }
 
 async function makeShards(row: StreamRow, { log }: StepParts): Promise<StreamRow> {
-  const options = { retentionMs: retentionMs(row), streamName: row.name };
+  const options = { retentionMs: retentionMs(row), streamName: row.name, after: beforeStream(row) };
   await Promise.all(row.map.shards.map((shard) => log.createShard(shardRef(row, shard), options)));
   return { ...row, status: 'ACTIVE' };
+}
+
+/**
+ * Behind all positions of a stream that had the name before: a checkpoint of a consumer there must not hide what is put here.
+ * The commits that the older one made since its own making are fewer than those that the time between leaves room for.
+ */
+function beforeStream({ createdAtMs }: StreamRow): Position {
+  return toPosition(0n, BigInt(Math.max(0, Math.trunc(createdAtMs))) << COMMITS_PER_MS_BITS, 0);
 }
 
 async function dropShards(row: StreamRow, { log, beforeGone }: StepParts): Promise<null> {
