@@ -1,7 +1,7 @@
 // What every part of the server is built on.
 import type { MetricsRegistry } from '../runtime/metrics.ts';
 import type { Clock, Digest, Log } from '../stream/ports.ts';
-import type { Account } from './kinesis/arn.ts';
+import type { Account } from './kinesis/account.ts';
 
 export interface ServerBase {
   readonly env: NodeJS.ProcessEnv;

@@ -10,6 +10,7 @@ import type { Principal } from './principal.ts';
 import { SESSION_MS_DEFAULT, SESSION_MS_MAX, SESSION_MS_MIN } from './sessions.ts';
 import type { Sessions } from './sessions.ts';
 import { mintSession } from './mint-session.ts';
+import type { RouteMaker } from './route-maker.ts';
 import { rootKeyRoutes } from './root-key-routes.ts';
 import type { UserKey, UserRow } from './user-row.ts';
 import type { Users } from './users.ts';
@@ -90,13 +91,6 @@ export function accessRoutes(parts: AccessApiParts): ApiRoute[] {
     { ...route('POST', '/api/v1/sessions', 'CreateSession', (call) => session(call, parts)), isFree: true },
   ];
 }
-
-export type RouteMaker = (
-  method: ApiRoute['method'],
-  path: string,
-  action: string,
-  handle: ApiRoute['handle'],
-) => ApiRoute;
 
 function keyRoutes(route: RouteMaker, user: string, users: Users): ApiRoute[] {
   const key = `${user}/keys/([A-Z0-9]{16,128})`;

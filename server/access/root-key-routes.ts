@@ -4,7 +4,7 @@ import { ApiProblem } from '../wire/api-problem.ts';
 import type { ApiCall, ApiRoute } from '../wire/json-api.ts';
 import { jsonReply } from '../wire/reply.ts';
 import type { Reply } from '../wire/reply.ts';
-import type { RouteMaker } from './access-api.ts';
+import type { RouteMaker } from './route-maker.ts';
 import type { AccessKeys } from './access-keys.ts';
 
 const ROOT_KEYS = '/api/v1/access/root-keys';

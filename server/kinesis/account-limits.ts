@@ -2,7 +2,7 @@
 import { openShardsMax } from '../../stream/reshard.ts';
 import { openShards } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 import type { LIMIT_PROFILES } from './shard-limits.ts';
 import { tooManyKept, tooManyShards } from './stream-errors.ts';

@@ -1,12 +1,7 @@
 // Names of streams on the wire: ARNs of this account and region, and which stream a request means.
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 import { streamNotFound } from './stream-errors.ts';
-
-export interface Account {
-  /** Twelve digits. */
-  readonly accountId: string;
-  readonly region: string;
-}
 
 export function streamArn(account: Account, name: string): string {
   return `arn:aws:kinesis:${account.region}:${account.accountId}:stream/${name}`;

@@ -2,7 +2,7 @@
 // changes it. What reads and writes records is limited by the shard instead.
 import { z } from 'zod';
 import { TokenBucket, perSecond } from '../../runtime/token-bucket.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 import type { LIMIT_PROFILES } from './shard-limits.ts';
 

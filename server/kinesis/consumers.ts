@@ -4,7 +4,7 @@ import type { Clock, Meta } from '../../stream/ports.ts';
 import { Turns } from '../fleet/turns.ts';
 import type { AccountSettings } from './account-settings.ts';
 import { consumerArn, streamArn } from './arn.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { decodeConsumerRow, encodeConsumerRow } from './consumer-row.ts';
 import type { ConsumerRow } from './consumer-row.ts';
 import { kinesisError } from './errors.ts';

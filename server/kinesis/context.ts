@@ -10,7 +10,7 @@ import type { RecordLog } from '../../storage/record-log.ts';
 import type { ShardLog } from '../../stream/ports.ts';
 import { assert } from '../../stream/errors.ts';
 import type { AccountSettings } from './account-settings.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Consumers } from './consumers.ts';
 import { kinesisError } from './errors.ts';
@@ -49,12 +49,6 @@ export type Authorize = (caller: Caller, action: string, resource: string, reque
 
 /** These change nothing but records, and there are far too many of them for the audit log. */
 const NOT_AUDITED = /^(?:Describe|List|Get)|^PutRecords?$/;
-
-/** The part of an input that names a stream. */
-export interface StreamInput {
-  readonly StreamName?: string;
-  readonly StreamARN?: string;
-}
 
 /** An operation whose input has been checked against its shape in the model, hence against `Input`. */
 export function operation<Input>(

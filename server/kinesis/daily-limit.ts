@@ -1,16 +1,14 @@
 // Changes of a stream that are allowed so many times in any 24 hours: kept in its row, so that a restart forgets none.
 import { kinesisError } from './errors.ts';
-import type { StreamRow } from './stream-row.ts';
+import type { DailyChange, StreamRow } from './stream-row.ts';
 
 /** Kinesis API: each operation's own page. */
-const DAILY_LIMITS = {
+const DAILY_LIMITS: Readonly<Record<DailyChange, number>> = {
   StartStreamEncryption: 25,
   StopStreamEncryption: 25,
   UpdateShardCount: 10,
   UpdateStreamMode: 2,
-} as const;
-
-export type DailyChange = keyof typeof DAILY_LIMITS;
+};
 
 const DAY_MS = 24 * 3_600_000;
 

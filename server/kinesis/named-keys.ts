@@ -7,7 +7,7 @@ import type { NamedKeyConfig } from '../../runtime/named-key-config.ts';
 import { isTributaryError } from '../../stream/errors.ts';
 import type { TributaryError } from '../../stream/errors.ts';
 import type { Log } from '../../stream/ports.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 import type { KinesisErrorName } from './errors.ts';
 

@@ -1,6 +1,7 @@
 // What streams and consumers have in common: tags and a policy, which the operations for resources read and change by ARN.
 import { streamNameOf } from './arn.ts';
-import type { KinesisContext, StreamInput } from './context.ts';
+import type { KinesisContext } from './context.ts';
+import type { StreamInput } from './account.ts';
 import { namedConsumer } from './named-consumer.ts';
 import type { Tags } from './tags.ts';
 

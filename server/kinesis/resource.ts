@@ -1,8 +1,11 @@
 // The resource a request is about, as policies name it (Service Authorization Reference, Amazon Kinesis Data Streams).
+import type { Clock } from '../../stream/ports.ts';
 import type { ValidatedInput } from '../wire/shape.ts';
 import { consumerArn, streamArn, streamNameOf } from './arn.ts';
-import type { Account } from './arn.ts';
-import type { KinesisContext } from './context.ts';
+import type { Account } from './account.ts';
+import type { Consumers } from './consumers.ts';
+import type { TokenSigner } from './page-token.ts';
+import type { StreamCatalog } from './stream-catalog.ts';
 import { openShardPage } from './shard-page.ts';
 
 /** The ARN of a stream or a consumer; `*` where the request names none. Throws what a reader of the input would throw. */
@@ -29,7 +32,13 @@ function canonical(arn: string, account: Account): string {
 
 const ANY = '*';
 
-type ResourceContext = Pick<KinesisContext, 'account' | 'catalog' | 'consumers' | 'tokens' | 'clock'>;
+interface ResourceContext {
+  readonly account: Account;
+  readonly catalog: StreamCatalog;
+  readonly consumers: Consumers;
+  readonly tokens: TokenSigner;
+  readonly clock: Clock;
+}
 
 /** One that is not there has an ARN that policies for its name match, too: whoever may see it learns that it is gone. */
 function arnOfConsumer(

@@ -1,5 +1,5 @@
 // The bounds of a stream's retention, and the row with another one (Kinesis API, IncreaseStreamRetentionPeriod).
-import type { StreamInput } from './context.ts';
+import type { StreamInput } from './account.ts';
 import { kinesisError } from './errors.ts';
 import { horizonMs } from './stream-row.ts';
 import type { StreamRow } from './stream-row.ts';

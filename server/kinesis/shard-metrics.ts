@@ -1,20 +1,10 @@
 // The metrics of single shards that a stream's owner may switch on (Kinesis API, EnableEnhancedMonitoring).
-import type { StreamInput } from './context.ts';
+import type { StreamInput } from './account.ts';
 import { streamArn } from './arn.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
+import { SHARD_METRICS } from './shard-metric-names.ts';
+import type { ShardMetric } from './shard-metric-names.ts';
 import type { StreamRow } from './stream-row.ts';
-
-const SHARD_METRICS = [
-  'IncomingBytes',
-  'IncomingRecords',
-  'OutgoingBytes',
-  'OutgoingRecords',
-  'WriteProvisionedThroughputExceeded',
-  'ReadProvisionedThroughputExceeded',
-  'IteratorAgeMilliseconds',
-] as const;
-
-export type ShardMetric = (typeof SHARD_METRICS)[number];
 
 export interface ShardMetricsInput extends StreamInput {
   readonly ShardLevelMetrics: readonly (ShardMetric | 'ALL')[];

@@ -1,5 +1,6 @@
 // Where a listing of shards goes on: what a NextToken of ListShards carries.
-import type { KinesisContext } from './context.ts';
+import type { Clock } from '../../stream/ports.ts';
+import type { TokenSigner } from './page-token.ts';
 
 export interface ShardFilter {
   readonly Type:
@@ -25,7 +26,10 @@ export interface ShardPage {
   readonly beganAtMs: number;
 }
 
-type Parts = Pick<KinesisContext, 'tokens' | 'clock'>;
+interface Parts {
+  readonly tokens: TokenSigner;
+  readonly clock: Clock;
+}
 
 const TOKEN_KIND = 'shards';
 

@@ -7,7 +7,7 @@ import { createShardMap } from '../../stream/shard-map.ts';
 import type { ReshardRound } from '../../stream/shard-map.ts';
 import { AccountLimits } from './account-limits.ts';
 import type { CatalogLimits, NewStream } from './account-limits.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { RETENTION_HOURS_MIN } from './retention.ts';
 import type { StateDelay } from './state-delay.ts';
 import { streamExists, streamNotActive, streamNotFound } from './stream-errors.ts';

@@ -1,6 +1,6 @@
 // What the service says of a stream or a consumer that is not there, there already, or not in the state that a call needs.
 import type { ServiceError } from '../wire/service-error.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 import type { StreamRow } from './stream-row.ts';
 

@@ -3,10 +3,15 @@ import type { HashRange } from '../../stream/hash-range.ts';
 import type { ShardRef } from '../../stream/ports.ts';
 import { shardAt, shardIdOf } from '../../stream/shard-map.ts';
 import type { ReshardRound, ReshardStep, Shard, ShardMap } from '../../stream/shard-map.ts';
-import type { DailyChange } from './daily-limit.ts';
-import type { ShardMetric } from './shard-metrics.ts';
+import type { ShardMetric } from './shard-metric-names.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
+/** What is allowed so many times a day. */
+export type DailyChange =
+  | 'StartStreamEncryption'
+  | 'StopStreamEncryption'
+  | 'UpdateShardCount'
+  | 'UpdateStreamMode';
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
 
 export interface StreamRow {

@@ -2,7 +2,7 @@
 // (Kinesis API, SubscribeToShard).
 import { TokenBucket, perSecond } from '../../runtime/token-bucket.ts';
 import type { ServiceError } from '../wire/service-error.ts';
-import type { Account } from './arn.ts';
+import type { Account } from './account.ts';
 import { kinesisError } from './errors.ts';
 
 /** Kinesis API: a subscription cannot be taken over before. */

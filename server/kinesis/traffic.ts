@@ -3,7 +3,7 @@
 // kinesis_get_records_iterator_age_milliseconds. Single shards only where their owner enabled the metric.
 import type { MetricsRegistry } from '../../runtime/metrics.ts';
 import { shardIdOf } from '../../stream/shard-map.ts';
-import type { ShardMetric } from './shard-metrics.ts';
+import type { ShardMetric } from './shard-metric-names.ts';
 import type { StreamRow } from './stream-row.ts';
 
 /** Milliseconds. */

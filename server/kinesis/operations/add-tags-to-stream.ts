@@ -1,5 +1,6 @@
 // AddTagsToStream: a tag that is there gets the new value (Kinesis API, AddTagsToStream).
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { streamResource } from '../named-resource.ts';
 import { withTags } from '../tags.ts';
 import type { Tags } from '../tags.ts';

@@ -1,7 +1,8 @@
 // DeleteStream: answers when the stream and its records are gone, or at once when states are to last (Kinesis API,
 // DeleteStream).
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { kinesisError } from '../errors.ts';
 
 export interface DeleteStreamInput extends StreamInput {

@@ -1,6 +1,7 @@
 // DescribeStreamSummary: the stream without its shards (Kinesis API, DescribeStreamSummary).
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { describeSummary } from '../description.ts';
 
 export function describeStreamSummary(input: StreamInput, context: KinesisContext): Promise<object> {

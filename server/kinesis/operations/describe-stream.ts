@@ -1,6 +1,7 @@
 // DescribeStream: a page of shards with the stream's head (Kinesis API, DescribeStream).
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { describeHead, describeShard, indexBehind } from '../description.ts';
 import { unexpiredShards } from '../stream-row.ts';
 

@@ -1,7 +1,8 @@
 // GetShardIterator: where a reader starts (Kinesis API, GetShardIterator).
 import { streamNameOf } from '../arn.ts';
 import { endDryRun } from '../context.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { rateExceeded } from '../errors.ts';
 import { positionOf, shardNamed } from '../starting-position.ts';
 import type { StartingPosition } from '../starting-position.ts';

@@ -2,7 +2,8 @@
 import { mapBefore } from '../../../stream/shard-map.ts';
 import type { Shard } from '../../../stream/shard-map.ts';
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { describeShard, indexBehind } from '../description.ts';
 import { kinesisError } from '../errors.ts';
 import { listableStream } from '../listable-stream.ts';

@@ -1,5 +1,6 @@
 // ListTagsForStream: by key, a page at a time (Kinesis API, ListTagsForStream).
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { streamResource } from '../named-resource.ts';
 import { tagList } from '../tags.ts';
 

@@ -2,7 +2,8 @@
 import { shardIdOf } from '../../../stream/shard-map.ts';
 import type { ReshardStep, Shard } from '../../../stream/shard-map.ts';
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { kinesisError } from '../errors.ts';
 import { checkProvisioned, openShardOf } from '../open-shard.ts';
 import type { StreamRow } from '../stream-row.ts';

@@ -1,5 +1,6 @@
 // RemoveTagsFromStream (Kinesis API, RemoveTagsFromStream).
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { streamResource } from '../named-resource.ts';
 import { withoutTags } from '../tags.ts';
 

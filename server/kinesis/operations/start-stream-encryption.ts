@@ -2,7 +2,8 @@
 // there stay as they are (Kinesis API, StartStreamEncryption).
 import type { Caller } from '../../access/caller.ts';
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { checkDaily, noteDaily } from '../daily-limit.ts';
 import { checkKms } from '../encryption-input.ts';
 import type { EncryptionInput } from '../encryption-input.ts';

@@ -1,7 +1,8 @@
 // StopStreamEncryption: records put from now on are not encrypted; those that are there stay so (Kinesis API,
 // StopStreamEncryption).
 import { streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { checkDaily, noteDaily } from '../daily-limit.ts';
 import { checkKms } from '../encryption-input.ts';
 import type { EncryptionInput } from '../encryption-input.ts';

@@ -2,7 +2,8 @@
 import { planResize } from '../../../stream/reshard.ts';
 import { openShards } from '../../../stream/shard-map.ts';
 import { streamArn, streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { checkDaily, noteDaily } from '../daily-limit.ts';
 import { kinesisError } from '../errors.ts';
 import { checkProvisioned } from '../open-shard.ts';

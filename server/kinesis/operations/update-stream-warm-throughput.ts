@@ -1,6 +1,7 @@
 // UpdateStreamWarmThroughput: splits shards until there are enough for it (Kinesis API, UpdateStreamWarmThroughput).
 import { streamArn, streamNameOf } from '../arn.ts';
-import type { KinesisContext, StreamInput } from '../context.ts';
+import type { KinesisContext } from '../context.ts';
+import type { StreamInput } from '../account.ts';
 import { checkWarmThroughput, describeWarmThroughput, withWarmThroughput } from '../warm-throughput.ts';
 
 export interface UpdateStreamWarmThroughputInput extends StreamInput {
