@@ -1,11 +1,20 @@
-// Watches a store for the one failure nobody can go on after: a disk that failed. Every other error passes through.
+// Watches a store for what its operator must know: a disk that failed, which nobody can go on after, and a full one.
+// Every error passes through.
 import { isTributaryError } from '../stream/errors.ts';
 import type { Store } from '../stream/ports.ts';
 
-/** The same store; `onFailed` is called once, with the first STORAGE_FAILED that any call ends in. */
-export function guardStore(store: Store, onFailed: (error: Error) => void): Store {
+/**
+ * The same store; `onFailed` is called once, with the first STORAGE_FAILED that any call ends in, and `onFull` with every
+ * STORAGE_FULL.
+ */
+export function guardStore(
+  store: Store,
+  onFailed: (error: Error) => void,
+  onFull: (error: Error) => void = () => undefined,
+): Store {
   let hasFailed = false;
   const look = (error: unknown): void => {
+    if (isTributaryError(error, 'STORAGE_FULL')) onFull(error);
     if (hasFailed || !isTributaryError(error, 'STORAGE_FAILED')) return;
     hasFailed = true;
     onFailed(error);

@@ -6,6 +6,7 @@ import type { DisposeStack } from '../runtime/dispose-stack.ts';
 import { keySettingOf } from '../runtime/encryption-config.ts';
 import { lockFolder } from '../runtime/folder-lock.ts';
 import type { Sealer } from '../runtime/key-provider.ts';
+import { seldom } from '../runtime/seldom.ts';
 import { guardStore } from '../runtime/storage-guard.ts';
 import { RecordLog } from '../storage/record-log.ts';
 import { openRunIdentity } from '../storage/run-identity.ts';
@@ -50,6 +51,9 @@ const KEPT_TWICE = [
   'account/',
 ];
 
+/** Clients try again and again. */
+const FULL_TOLD_MS = 60_000;
+
 /** What must be closed goes onto `parts`. `onFailed`: the disk failed, and nothing more is acknowledged. */
 export async function openServerStore(
   config: ServerConfig,
@@ -81,11 +85,15 @@ export async function openServerStore(
   });
   const streamKeys = await StreamKeys.open({ meta: disk.meta, clock, masterOf: named.masterOf });
   let isHealthy = true;
-  const store = guardStore(sealStore(disk, vault.keyring, digest, streamKeys), (error) => {
-    isHealthy = false;
-    rememberFailure(folder.storeFile);
-    onFailed(error);
-  });
+  const store = guardStore(
+    sealStore(disk, vault.keyring, digest, streamKeys),
+    (error) => {
+      isHealthy = false;
+      rememberFailure(folder.storeFile);
+      onFailed(error);
+    },
+    seldom(clock, FULL_TOLD_MS, (error) => log.warn('disk is full', { error })),
+  );
   const damaged = metrics.counter(
     'tributary_damaged_records_total',
     'Records that readers passed over because their block is damaged on the disk',

@@ -168,7 +168,7 @@ function count(row: StreamRow, { shard, parts }: Share, traffic: Traffic, meters
 }
 
 /** A shard that is still closed could not be split or merged to its end: the disk is full. */
-const THROTTLES = ['BUSY', 'STORAGE_FULL', 'SHARD_CLOSED'] as const;
+const THROTTLES = ['BUSY', 'SHARD_CLOSED'] as const;
 
 function wireError(
   error: unknown,
@@ -176,6 +176,9 @@ function wireError(
   shard: Shard,
   { account }: KinesisContext,
 ): Error | undefined {
+  // To clients a throttle like the others, but not one that is over in a second: people must know why.
+  if (isTributaryError(error, 'STORAGE_FULL'))
+    return kinesisError('ProvisionedThroughputExceededException', error.message);
   if (THROTTLES.some((code) => isTributaryError(error, code))) {
     return rateExceeded(row, shard, account);
   }
