@@ -65,6 +65,8 @@ class IngestSession {
   #controlWaiting = 0;
   #inFlightBytes = 0;
   #heardAtUs: bigint;
+  /** What else is under way fails of the same cause. */
+  #hasFailed = false;
 
   constructor(socket: WebSocket, parts: IngestParts) {
     this.#socket = socket;
@@ -302,11 +304,14 @@ class IngestSession {
 
   #fail(error: unknown): void {
     const { log } = this.#parts;
+    const isFirst = !this.#hasFailed;
+    this.#hasFailed = true;
     if (!isTributaryError(error)) {
       log.error('sync session failed', { gateway: this.#gateway, error });
       this.#refuse('BUSY', 'the server failed; try again');
       return;
     }
+    if (!isFirst) return;
     log.warn('sync session refused', { gateway: this.#gateway, code: error.code, message: error.message });
     this.#refuse(error.code, error.message, error.retryable ? CLOSE_RETRY : CLOSE_POLICY);
   }

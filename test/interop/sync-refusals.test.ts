@@ -255,6 +255,21 @@ describe('what is no block', () => {
     expect(await session.next()).toEqual({ type: 'closed' });
     expect(await stored()).toBe(before);
   });
+
+  it('for a stream that was deleted meanwhile is refused and told once, however many are under way', async () => {
+    const session = await ready();
+    const block = (n: number) => blockOf(numberedRecords(4), { firstOrdinal: BigInt(n * 4 + 1) });
+    session.send(encodeBlockFrame(0, block(0)));
+    expect(await session.next()).toMatchObject({ type: 'ack', ordinal: '4' });
+    await kinesis(server.httpUrl, 'DeleteStream', { StreamName: 'telemetry' });
+    for (let n = 1; n < 50; n += 1) session.send(encodeBlockFrame(0, block(n)));
+    expect(await session.next()).toMatchObject({ type: 'refused', code: 'LANE_GAP' });
+    expect(await session.next()).toEqual({ type: 'closed' });
+    server.kill('SIGTERM');
+    await server.ended;
+    const told = server.events().filter(({ event }) => event === 'sync session refused');
+    expect(told).toHaveLength(1);
+  });
 });
 
 describe('what is taken', () => {
