@@ -265,8 +265,7 @@ describe('what is no block', () => {
     for (let n = 1; n < 50; n += 1) session.send(encodeBlockFrame(0, block(n)));
     expect(await session.next()).toMatchObject({ type: 'refused', code: 'LANE_GAP' });
     expect(await session.next()).toEqual({ type: 'closed' });
-    server.kill('SIGTERM');
-    await server.ended;
+    await server.kill('SIGTERM');
     const told = server.events().filter(({ event }) => event === 'sync session refused');
     expect(told).toHaveLength(1);
   });
