@@ -1,6 +1,7 @@
 // The program whose disk is recorded as a gateway uses it: many callers at once on the lanes of a log under a small cap,
 // with notes, side values, cursors and evictions, and a second opening halfway. Arguments: the data folder, the file to
 // speak to, a seed, calls of each caller.
+import { isTributaryError } from '../../../stream/errors.ts';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RECORD_CLASSES } from '../../../stream/record.ts';
@@ -26,6 +27,7 @@ const RECORDS_PER_CALL_MAX = 4;
 const CAP_BYTES = 512 * 1024;
 /** Most records are small; some have pages of their own. */
 const SIZES = [20, 60, 200, 900, 3_000, 12_000];
+const FULL_TRIES_MAX = 2_000;
 const PAUSE_MS_MAX = 6;
 
 interface Counts {
@@ -33,6 +35,19 @@ interface Counts {
   submitted: number;
   firstKept: number;
   cursor: number;
+}
+
+/** As a client does: on a slow disk a small log is full for a moment, until what was evicted has left it. */
+async function untilRoom(append: () => Promise<unknown>): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await append();
+      return;
+    } catch (error) {
+      if (!isTributaryError(error, 'STORAGE_FULL') || tries === FULL_TRIES_MAX) throw error;
+      await sleep(PAUSE_MS_MAX);
+    }
+  }
 }
 
 class Run {
@@ -96,7 +111,7 @@ class Run {
       { key: sideKey(caller, call), value: Buffer.from(`${last}`) },
       { key: sideKey(caller, call - SIDE_CALLS_KEPT), value: null },
     ];
-    await local.append(lane, records, { side, note: Buffer.from(noteOf({ caller, call })) });
+    await untilRoom(() => local.append(lane, records, { side, note: Buffer.from(noteOf({ caller, call })) }));
     counts.acknowledged = Math.max(counts.acknowledged, last);
     this.#speak(local);
   }
