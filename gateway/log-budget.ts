@@ -76,7 +76,7 @@ export class LogBudget {
   requireRoom(): void {
     if (!this.#isFull) return;
     this.#recheck();
-    const text = `the log has reached its ${this.#options.capBytes} bytes and keeps what the server does not have (log.whenFull: reject); try again when the server has taken records, or raise log.capBytes`;
+    const text = `the log has reached its ${this.#options.capBytes} bytes and keeps what the server does not have (log.whenFull: ${this.#options.whenFull}); try again when the server has taken records, or raise log.capBytes`;
     throw new TributaryError('STORAGE_FULL', text, { details: { limit: 'cap' } });
   }
 
